@@ -1,0 +1,1 @@
+//! The command line: commands, printing, the environment and exit codes.

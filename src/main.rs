@@ -1,0 +1,3 @@
+//! The program `clip-audit`.
+
+fn main() {}

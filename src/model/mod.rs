@@ -1,0 +1,89 @@
+//! The model under audit: checkpoint formats, tokenizer, preprocessing, towers, taps, interventions and devices.
+//! The only room that names `tch`.
+
+use image::RgbImage;
+
+use crate::types::{Intervention, Matrix, ModelRecord, Numerics, Site, Tap};
+
+/// What is known of a loaded model.
+#[derive(Clone, Debug)]
+pub struct ModelInfo {
+    /// The part that goes into the audit record (its `taps` are filled by the audit).
+    pub record: ModelRecord,
+    /// Side of the image input, pixels.
+    pub image_size: u32,
+    /// Dimension of the shared embedding.
+    pub dimension: usize,
+    /// What cosines are multiplied by before softmax.
+    pub logit_scale: f64,
+    /// What is added to logits (0 for CLIP).
+    pub logit_bias: f64,
+    /// Tokens per text, start and end included.
+    pub context_length: usize,
+    /// Every place that can be tapped, with its number of units.
+    pub sites: Vec<(String, Site, usize)>,
+}
+
+/// What a batch of images gives.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Encoded {
+    /// Image features before normalisation, [images, dimension].
+    pub features: Matrix,
+    /// Pooled activations, [images, units], in the order of the taps asked for.
+    pub taps: Vec<Matrix>,
+}
+
+/// A model that embeds images and texts in one space.
+pub trait Encoder: Send + Sync {
+    /// What is known of the model.
+    fn info(&self) -> &ModelInfo;
+
+    /// Device, dtype, batch and threads the results depend on.
+    fn numerics(&self) -> &Numerics;
+
+    /// Text features before normalisation, [texts, dimension].
+    ///
+    /// # Errors
+    /// When a text has more tokens than the model's context, or libtorch fails.
+    fn encode_texts(&self, texts: &[String]) -> Result<Matrix, ModelError>;
+
+    /// Brings a picture of any size to the model's input: resize and crop; no floating-point yet.
+    ///
+    /// # Errors
+    /// When the picture is too extreme to be resized.
+    fn preprocess(&self, image: &RgbImage) -> Result<RgbImage, ModelError>;
+
+    /// Image features and activations of preprocessed pictures (`image_size` x `image_size`). Runs at the compute batch
+    /// of `numerics`, the last batch padded, whatever the number of images.
+    ///
+    /// # Errors
+    /// When a picture has the wrong size, a tap or intervention names no place of this model, or libtorch fails.
+    fn encode_images(
+        &self,
+        images: &[RgbImage],
+        taps: &[Tap],
+        interventions: &[Intervention],
+    ) -> Result<Encoded, ModelError>;
+}
+
+/// Why a model cannot be loaded or run.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {
+    /// The checkpoint cannot be used; every problem is listed. Exit code 3.
+    #[error("{path}: {}", problems.join("; "))]
+    Checkpoint {
+        /// File or folder.
+        path: String,
+        /// Lower-case fragments.
+        problems: Vec<String>,
+    },
+    /// A text, picture, tap or intervention does not fit the model. Exit code 3.
+    #[error("{0}")]
+    Input(String),
+    /// The device asked for cannot be used, or memory ran out. Exit code 5.
+    #[error("{0}")]
+    Device(String),
+    /// libtorch failed.
+    #[error("libtorch: {0}")]
+    Library(String),
+}

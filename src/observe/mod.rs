@@ -1,0 +1,1 @@
+//! Probes x model -> observations: batching, chunks, resume, progress and quarantine.

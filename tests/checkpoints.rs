@@ -1,0 +1,1 @@
+//! Checkpoints that must load, and those that must be refused with every problem listed.

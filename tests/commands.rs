@@ -1,0 +1,1 @@
+//! The program as a user starts it: commands, messages and exit codes.

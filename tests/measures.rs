@@ -1,0 +1,1 @@
+//! Measures, readouts and gates on small observations with answers known from elsewhere.

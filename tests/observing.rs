@@ -1,0 +1,1 @@
+//! Chunks, resume, quarantine and determinism of a run.

@@ -1,0 +1,1 @@
+//! Planning and drawing of every kind of probe.

@@ -1,0 +1,1 @@
+//! Every report format, from one small audit record.

@@ -1,0 +1,1 @@
+//! The tokenizer against ids that open_clip's tokenizer gave.
