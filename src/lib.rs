@@ -3,13 +3,4 @@
 //!
 //! ARCHITECTURE.md shows the rooms and who may use whom.
 
-pub mod cli;
-pub mod measure;
-pub mod model;
-pub mod observe;
-pub mod pixels;
-pub mod probe;
-pub mod report;
-pub mod stats;
-pub mod suite;
 pub mod types;

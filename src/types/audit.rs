@@ -136,6 +136,40 @@ pub struct Test {
     pub family: usize,
 }
 
+/// How a number is to be read and printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scale {
+    /// 0 to 1, printed in per cent.
+    Share,
+    /// A difference of two shares, -1 to 1, printed in percentage points.
+    Difference,
+    /// Anything else, printed as it is.
+    Number,
+}
+
+/// What a number says, so that a message or a chart can put it into words without knowing the measure. A share reads
+/// "25 % [21 %, 29 %] of 480 COUNTED in 48 clusters ABOUT", a difference or a number "ABOUT: 12 points [8, 15] over 480
+/// COUNTED in 48 clusters".
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quantity {
+    /// How it is printed.
+    pub scale: Scale,
+    /// What `n` counts (`eligible pairs`).
+    pub counted: String,
+    /// The claim (`changed to the written word`).
+    pub about: String,
+}
+
+/// The same number at a level that holds for all rows of a breakdown together (Bonferroni: 1 - 0.05 / rows).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Simultaneous {
+    /// Rows of the breakdown, those that could not be estimated included.
+    pub rows: usize,
+    /// The number with the wider interval.
+    pub value: Value,
+}
+
 /// One number of one measure, for one readout and one group.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Measurement {
@@ -147,12 +181,17 @@ pub struct Measurement {
     pub readout: String,
     /// Which number (`eligible`, `all`, `control`, `accuracy`, ...).
     pub statistic: String,
+    /// What it says, in words.
+    pub quantity: Quantity,
     /// The subgroup by label; empty is overall.
     pub group: BTreeMap<String, String>,
     /// The unit, for measures of units.
     pub unit: Option<Unit>,
-    /// The number.
+    /// The number, at level 0.95.
     pub value: Value,
+    /// For the rows of a `by` breakdown: the number as a gate with `on: each` judges it. Absent for the number over
+    /// everything and for rows no gate ranges over.
+    pub simultaneous: Option<Simultaneous>,
     /// Probes (or pairs) behind it.
     pub n: usize,
     /// Independent clusters behind it.
@@ -316,6 +355,16 @@ pub enum Severity {
     Critical,
 }
 
+/// On which side of its limit a gate wants the whole interval.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Bound {
+    /// `max`: the interval must not rise above the limit.
+    AtMost,
+    /// `min`: the interval must not fall below the limit.
+    AtLeast,
+}
+
 /// A claim about the model or the data, with what supports it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Finding {
@@ -337,6 +386,8 @@ pub struct Finding {
     pub rule: String,
     /// The limit of the gate, for the drawing.
     pub limit: Option<f64>,
+    /// Which side of the limit is acceptable, for the drawing.
+    pub bound: Option<Bound>,
     /// The measurement judged, by id.
     pub measurement: Option<String>,
     /// Probes that show it.
@@ -471,6 +522,9 @@ pub struct SuiteRecord {
     pub name: String,
     /// Its own description, when it has one.
     pub description: String,
+    /// What it states of the system and its data, in order: provider, intended purpose, known misuse, content warning,
+    /// licences, consent. Empty where it states nothing; a report says so.
+    pub facts: Vec<(String, String)>,
     /// SHA-256 of the file.
     pub sha256: String,
     /// The file's text.
@@ -481,6 +535,19 @@ pub struct SuiteRecord {
     pub sets: Vec<SetRecord>,
     /// Its source files (pictures, lists, fonts) by their contents.
     pub files: Vec<FileRecord>,
+}
+
+/// A measure as it was used: what its numbers mean, so that a reader needs no other document.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MeasureRecord {
+    /// Id in the suite.
+    pub id: String,
+    /// Kind of the measure (`attack-success`).
+    pub kind: String,
+    /// What the kind measures, one line.
+    pub about: String,
+    /// Name and meaning (with the formula) of each statistic.
+    pub statistics: Vec<(String, String)>,
 }
 
 /// A file written beside the record.
@@ -546,6 +613,8 @@ pub struct Audit {
     pub numerics: Numerics,
     /// The suite as it was used.
     pub suite: SuiteRecord,
+    /// The measures of the suite, in its order.
+    pub measures: Vec<MeasureRecord>,
     /// Every number.
     pub measurements: Vec<Measurement>,
     /// Every chart.

@@ -7,15 +7,17 @@ mod matrix;
 mod observations;
 mod plan;
 mod unit;
+mod words;
 
 pub use audit::{
-    AUDIT_SCHEMA, Artifact, Audit, Bar, CurvePoint, Direction, Estimate, EstimateError, Evidence, Exhibit, ExhibitKind,
-    FileRecord, Finding, Judgement, Measurement, ModelRecord, Numerics, Origin, Prediction, Provenance, Quarantined,
-    Series, SetRecord, Severity, SuiteRecord, Test, Value, Verdict,
+    AUDIT_SCHEMA, Artifact, Audit, Bar, Bound, CurvePoint, Direction, Estimate, EstimateError, Evidence, Exhibit,
+    ExhibitKind, FileRecord, Finding, Judgement, MeasureRecord, Measurement, ModelRecord, Numerics, Origin, Prediction,
+    Provenance, Quantity, Quarantined, Scale, Series, SetRecord, Severity, Simultaneous, SuiteRecord, Test, Value,
+    Verdict,
 };
 pub(crate) use kinds::kinds;
 pub use kinds::{Kind, Problem};
 pub use matrix::Matrix;
-pub use observations::{Chunk, ChunkError, Observations, Observed, read_chunk, write_chunk};
+pub use observations::{Chunk, ChunkError, Observations, Observed, read_chunk, write_chunk, write_probes};
 pub use plan::{Labels, ProbeId, ProbePlan, Recipe, Rendered, digest};
 pub use unit::{Fingerprint, Intervention, Pool, Site, Tap, Unit};

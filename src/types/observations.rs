@@ -4,7 +4,7 @@
 //! Columns of a chunk: `id` (utf8), `cover` (f32, null for clean probes), `notes` (list of utf8), `embedding`
 //! (fixed-size list of f32), and one column per block of 64 units of a tap, named `TAP#BLOCK`.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -95,11 +95,6 @@ fn blocks(units: usize) -> impl Iterator<Item = (usize, usize, usize)> {
 /// # Errors
 /// When the folder cannot be written.
 pub fn write_chunk(path: &Path, chunk: &Chunk) -> Result<(), ChunkError> {
-    let io = |source| ChunkError::Io { path: path.to_owned(), source };
-    let arrow = |error: ArrowError| match error {
-        ArrowError::IoError(_, source) => io(source),
-        other => ChunkError::Damaged { path: path.to_owned(), reason: other.to_string() },
-    };
     let mut notes = ListBuilder::new(StringBuilder::new());
     for lines in &chunk.notes {
         for line in lines {
@@ -120,9 +115,22 @@ pub fn write_chunk(path: &Path, chunk: &Chunk) -> Result<(), ChunkError> {
             columns.push((format!("{tap}#{block:04}"), list_column(values, first, width)));
         }
     }
+    write_table(path, columns, HashMap::from([(METADATA.to_owned(), chunk.content())]))
+}
+
+/// Writes columns as one record batch, under a temporary name, and renames it.
+fn write_table(
+    path: &Path,
+    columns: Vec<(String, ArrayRef)>,
+    metadata: HashMap<String, String>,
+) -> Result<(), ChunkError> {
+    let io = |source| ChunkError::Io { path: path.to_owned(), source };
+    let arrow = |error: ArrowError| match error {
+        ArrowError::IoError(_, source) => io(source),
+        other => ChunkError::Damaged { path: path.to_owned(), reason: other.to_string() },
+    };
     let fields: Vec<Field> =
         columns.iter().map(|(name, column)| Field::new(name, column.data_type().clone(), true)).collect();
-    let metadata = HashMap::from([(METADATA.to_owned(), chunk.content())]);
     let schema = Arc::new(Schema::new_with_metadata(fields, metadata));
     let batch = RecordBatch::try_new(Arc::clone(&schema), columns.into_iter().map(|(_, column)| column).collect())
         .map_err(arrow)?;
@@ -137,6 +145,30 @@ pub fn write_chunk(path: &Path, chunk: &Chunk) -> Result<(), ChunkError> {
     }
     temporary.persist(path).map_err(|error| io(error.error))?;
     Ok(())
+}
+
+/// Writes the plans as one Arrow IPC file to join with the chunks by `id`: `id`, `set`, `cluster`, `source`, `control`, and
+/// one text column `label.NAME` per label, null where a probe has none of that name.
+///
+/// # Errors
+/// When the folder cannot be written.
+pub fn write_probes(path: &Path, plans: &[ProbePlan]) -> Result<(), ChunkError> {
+    let text = |value: &dyn Fn(&ProbePlan) -> Option<String>| -> ArrayRef {
+        Arc::new(plans.iter().map(value).collect::<StringArray>())
+    };
+    let names: BTreeSet<&str> = plans.iter().flat_map(|plan| plan.labels.keys().map(|name| &**name)).collect();
+    let mut columns: Vec<(String, ArrayRef)> = vec![
+        ("id".to_owned(), text(&|plan| Some(plan.id.to_string()))),
+        ("set".to_owned(), text(&|plan| Some(plan.set.to_string()))),
+        ("cluster".to_owned(), text(&|plan| Some(plan.cluster.to_string()))),
+        ("source".to_owned(), text(&|plan| plan.source.as_ref().map(ToString::to_string))),
+        ("control".to_owned(), text(&|plan| plan.control.as_ref().map(ToString::to_string))),
+    ];
+    for name in names {
+        let label = text(&|plan| plan.labels.get(name).map(ToString::to_string));
+        columns.push((format!("label.{name}"), label));
+    }
+    write_table(path, columns, HashMap::new())
 }
 
 /// Reads a chunk whole and compares its contents with the digest it was written with.
