@@ -3,4 +3,5 @@
 //!
 //! ARCHITECTURE.md shows the rooms and who may use whom.
 
+pub mod pixels;
 pub mod types;
