@@ -4,4 +4,5 @@
 //! ARCHITECTURE.md shows the rooms and who may use whom.
 
 pub mod pixels;
+pub mod stats;
 pub mod types;
