@@ -3,6 +3,7 @@
 //!
 //! ARCHITECTURE.md shows the rooms and who may use whom.
 
+pub mod model;
 pub mod pixels;
 pub mod stats;
 pub mod types;

@@ -1,1 +1,373 @@
-//! The reference model against features, taps and logits that open_clip gave.
+//! The reference model and a tiny one against features, taps, interventions and logit scales that open_clip gave
+//! (`tests/golden/encoder.py`), and what must hold of every encoder: rows that do not depend on their neighbours,
+//! errors that list what exists, half precision, export.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use clip_audit::model::{DeviceChoice, Dtype, Encoder, LoadOptions, ModelError, ModelSource, load, write_embeddings};
+use clip_audit::types::{Intervention, Matrix, Pool, Site, Tap};
+use image::RgbImage;
+use safetensors::SafeTensors;
+
+const TEXTS: [&str; 5] = ["a picture of a poodle", "$$$", "The word  MONEY bag", "a", "cats & dogs, 7 of them!"];
+const PICTURES: [&str; 3] = ["gradient", "shapes", "noise"];
+
+fn golden_folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
+}
+
+/// The tensors of a golden file with their shapes, and what it says of itself.
+struct Golden(BTreeMap<String, (Vec<usize>, Vec<f64>)>, HashMap<String, String>);
+
+impl Golden {
+    fn read(name: &str) -> Self {
+        let bytes = std::fs::read(golden_folder().join(format!("encoder-{name}.safetensors"))).unwrap();
+        let file = SafeTensors::deserialize(&bytes).unwrap();
+        let tensors = file.iter().map(|(name, view)| {
+            let data = view.data();
+            let values = match view.dtype() {
+                safetensors::Dtype::F32 => {
+                    data.chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap()).into()).collect()
+                }
+                safetensors::Dtype::F64 => {
+                    data.chunks_exact(8).map(|b| f64::from_le_bytes(b.try_into().unwrap())).collect()
+                }
+                _ => data.chunks_exact(8).map(|b| i64::from_le_bytes(b.try_into().unwrap()) as f64).collect(),
+            };
+            (name.to_owned(), (view.shape().to_vec(), values))
+        });
+        let (_, header) = SafeTensors::read_metadata(&bytes).unwrap();
+        Self(tensors.collect(), header.metadata().clone().unwrap())
+    }
+
+    fn values(&self, name: &str) -> &[f64] {
+        &self.0.get(name).unwrap_or_else(|| panic!("no golden values for {name}")).1
+    }
+
+    /// Every row within 1e-4 of its norm.
+    fn agrees(&self, name: &str, found: &Matrix) {
+        let (shape, values) = &self.0[name];
+        assert_eq!(&[found.rows(), found.columns()], shape.as_slice(), "{name}");
+        for (row, (expected, found)) in values.chunks_exact(shape[1]).zip(found.iter_rows()).enumerate() {
+            let norm = expected.iter().map(|value| value * value).sum::<f64>().sqrt();
+            let distance = expected.iter().zip(found).map(|(a, b)| (a - f64::from(*b)).powi(2)).sum::<f64>().sqrt();
+            assert!(norm > 0.0, "{name} row {row} is zero");
+            assert!(distance <= 1e-4 * norm, "{name} row {row}: {distance:e} away, norm {norm:e}");
+        }
+    }
+}
+
+fn options() -> LoadOptions {
+    LoadOptions { device: DeviceChoice::Cpu, batch: Some(4), threads: Some(1), ..LoadOptions::default() }
+}
+
+fn reference() -> &'static dyn Encoder {
+    static LOADED: OnceLock<Box<dyn Encoder>> = OnceLock::new();
+    LOADED.get_or_init(|| load(&ModelSource::Reference, &options()).unwrap()).as_ref()
+}
+
+fn tiny_source() -> ModelSource {
+    ModelSource::Folder(golden_folder().join("tiny"))
+}
+
+fn pictures(size: u32) -> Vec<RgbImage> {
+    let path = |name| golden_folder().join(format!("images/{name}-{size}.png"));
+    PICTURES.map(|name| image::open(path(name)).unwrap().to_rgb8()).to_vec()
+}
+
+fn texts() -> Vec<String> {
+    TEXTS.map(str::to_owned).to_vec()
+}
+
+fn every_tap(encoder: &dyn Encoder) -> Vec<Tap> {
+    let places = encoder.info().sites.iter();
+    let pooled = |(layer, site, _): &(String, Site, usize)| {
+        [Pool::Mean, Pool::Max].map(|pool| Tap { layer: layer.clone(), site: *site, pool })
+    };
+    places.flat_map(pooled).collect()
+}
+
+fn agrees_with_open_clip(encoder: &dyn Encoder, name: &str) {
+    let golden = Golden::read(name);
+    assert_eq!(serde_json::from_str::<Vec<String>>(&golden.1["texts"]).unwrap(), TEXTS);
+    assert_eq!(golden.1["fingerprint"], encoder.info().record.fingerprint.0);
+    let images = pictures(encoder.info().image_size);
+    let taps = every_tap(encoder);
+    assert_eq!(taps.len(), 18, "four stages before and after ReLU and the attention pool, by mean and max");
+
+    let encoded = encoder.encode_images(&images, &taps, &[]).unwrap();
+    golden.agrees("image_features", &encoded.features);
+    for (tap, values) in taps.iter().zip(&encoded.taps) {
+        golden.agrees(&tap.to_string(), values);
+    }
+    golden.agrees("text_features", &encoder.encode_texts(&texts()).unwrap());
+    let scale = golden.values("logit_scale")[0];
+    assert!((encoder.info().logit_scale - scale).abs() < 1e-4, "{} {scale}", encoder.info().logit_scale);
+
+    let after: Tap = "layer4.post_relu:mean".parse().unwrap();
+    let mut held = 0;
+    for key in golden.0.keys().filter(|key| key.starts_with("held ") && !key.ends_with("layer4")) {
+        let parts: Vec<&str> = key.split([' ', '.']).collect();
+        let (layer, site, index) = (parts[1], parts[2], parts[3].parse().unwrap());
+        let value = key.rsplit(' ').next().unwrap().parse().unwrap();
+        let site = match site {
+            "pre_relu" => Site::PreRelu,
+            "post_relu" => Site::PostRelu,
+            _ => Site::Output,
+        };
+        let intervention = Intervention { layer: layer.to_owned(), site, index, value };
+        let encoded = encoder.encode_images(&images, std::slice::from_ref(&after), &[intervention]).unwrap();
+        golden.agrees(key, &encoded.features);
+        golden.agrees(&format!("{key} layer4"), &encoded.taps[0]);
+        held += 1;
+    }
+    assert_eq!(held, 4);
+}
+
+#[test]
+fn the_reference_model_agrees_with_open_clip() {
+    agrees_with_open_clip(reference(), "reference");
+}
+
+#[test]
+fn a_model_of_other_sizes_and_exact_gelu_agrees_with_open_clip() {
+    let encoder = load(&tiny_source(), &options()).unwrap();
+    agrees_with_open_clip(encoder.as_ref(), "tiny");
+    let facts = &encoder.info().record.facts;
+    let fact = |name: &str| &facts.iter().find(|(other, _)| other == name).unwrap().1;
+    assert!(fact("activation").starts_with("GELU, exact"), "{facts:?}");
+    assert_eq!(fact("stored as"), "bf16, f16, f32");
+}
+
+/// Features must not depend on what else is in the batch, nor on how many pictures come at once.
+#[test]
+fn rows_do_not_depend_on_their_neighbours() {
+    for dtype in [Dtype::F32, Dtype::Bf16] {
+        let encoder = load(&ModelSource::Reference, &LoadOptions { dtype, batch: Some(8), ..options() }).unwrap();
+        let images: Vec<RgbImage> = pictures(80).into_iter().cycle().take(11).collect();
+        let taps = every_tap(encoder.as_ref());
+        let together = encoder.encode_images(&images, &taps, &[]).unwrap();
+        for (number, image) in images.iter().enumerate() {
+            let alone = encoder.encode_images(std::slice::from_ref(image), &taps, &[]).unwrap();
+            assert_eq!(alone.features.row(0), together.features.row(number), "{dtype}: features of picture {number}");
+            for ((tap, alone), together) in taps.iter().zip(&alone.taps).zip(&together.taps) {
+                assert_eq!(alone.row(0), together.row(number), "{dtype}: {tap} of picture {number}");
+            }
+        }
+        let texts: Vec<String> = texts().into_iter().cycle().take(11).collect();
+        let together = encoder.encode_texts(&texts).unwrap();
+        for (number, text) in texts.iter().enumerate() {
+            let alone = encoder.encode_texts(std::slice::from_ref(text)).unwrap();
+            assert_eq!(alone.row(0), together.row(number), "{dtype}: {text}");
+        }
+    }
+}
+
+#[test]
+fn half_precision_stays_near_f32() {
+    let images = pictures(80);
+    let exact = reference().encode_images(&images, &[], &[]).unwrap().features;
+    let exact_texts = reference().encode_texts(&texts()).unwrap();
+    for (dtype, tolerance) in [(Dtype::Bf16, 2e-2), (Dtype::F16, 2e-3)] {
+        let encoder = load(&ModelSource::Reference, &LoadOptions { dtype, ..options() }).unwrap();
+        assert_eq!(encoder.numerics().dtype, dtype.to_string());
+        let features = encoder.encode_images(&images, &[], &[]).unwrap().features;
+        let texts = encoder.encode_texts(&texts()).unwrap();
+        for (exact, found) in
+            exact.iter_rows().chain(exact_texts.iter_rows()).zip(features.iter_rows().chain(texts.iter_rows()))
+        {
+            let norm = exact.iter().map(|value| value * value).sum::<f32>().sqrt();
+            let distance = exact.iter().zip(found).map(|(a, b)| (a - b).powi(2)).sum::<f32>().sqrt();
+            assert!(distance > 0.0 && distance < tolerance * norm, "{dtype}: {distance} of {norm}");
+        }
+    }
+}
+
+#[test]
+fn nothing_in_nothing_out() {
+    let encoded = reference().encode_images(&[], &["layer1.pre_relu:mean".parse().unwrap()], &[]).unwrap();
+    assert_eq!((encoded.features.rows(), encoded.features.columns()), (0, 256));
+    assert_eq!((encoded.taps[0].rows(), encoded.taps[0].columns()), (0, 128));
+    assert_eq!(reference().encode_texts(&[]).unwrap().rows(), 0);
+}
+
+fn input_error<T: std::fmt::Debug>(result: Result<T, ModelError>) -> String {
+    match result {
+        Err(ModelError::Input(message)) => message,
+        other => panic!("expected an input error, got {other:?}"),
+    }
+}
+
+#[test]
+fn places_that_do_not_exist_are_refused_with_what_does() {
+    let images = pictures(80);
+    let taps: Vec<Tap> = ["layer5.pre_relu:mean", "layer4.residual:mean", "layer4.pre_relu:class"]
+        .map(|tap| tap.parse().unwrap())
+        .to_vec();
+    let held = |layer: &str, index, value| Intervention { layer: layer.to_owned(), site: Site::PreRelu, index, value };
+    let interventions = [
+        held("layer4", 1024, 0.0),
+        held("layer9", 0, 0.0),
+        held("layer1", 0, f32::NAN),
+        held("layer2", 3, 1.0),
+        held("layer2", 3, 2.0),
+    ];
+    let message = input_error(reference().encode_images(&images, &taps, &interventions));
+    insta::assert_snapshot!(message.replace("; ", "\n"), @r"
+    tap `layer5.pre_relu:mean` names no place of this model
+    tap `layer4.residual:mean` names no place of this model
+    tap `layer4.pre_relu:class` pools a class token, and this image tower has none
+    intervention on layer4.pre_relu unit 1024: the place has 1024 units, counted from 0
+    intervention on layer9.pre_relu unit 0 names no place of this model
+    intervention on layer1.pre_relu unit 0: NaN is not a finite value
+    intervention on layer2.pre_relu unit 3 stands twice
+    this model has layer1.pre_relu (128 units), layer1.post_relu (128 units), layer2.pre_relu (256 units), layer2.post_relu (256 units), layer3.pre_relu (512 units), layer3.post_relu (512 units), layer4.pre_relu (1024 units), layer4.post_relu (1024 units), attnpool.output (256 units), pooled by mean or max
+    ");
+}
+
+#[test]
+fn pictures_and_texts_that_do_not_fit_are_refused() {
+    let message = input_error(reference().encode_images(&[RgbImage::new(80, 80), RgbImage::new(100, 80)], &[], &[]));
+    assert_eq!(message, "picture 1 of a batch is 100 x 80 px, the model takes 80 x 80 px: preprocess it first");
+    let long = "poodle ".repeat(40);
+    assert!(input_error(reference().encode_texts(&["fine".to_owned(), long])).contains("poodle"));
+}
+
+#[test]
+fn preprocessing_gives_the_input_size() {
+    let fitted = reference().preprocess(&RgbImage::from_pixel(200, 100, image::Rgb([7, 8, 9]))).unwrap();
+    assert_eq!(fitted, RgbImage::from_pixel(80, 80, image::Rgb([7, 8, 9])));
+    assert!(reference().preprocess(&RgbImage::new(100_000, 1)).is_err());
+}
+
+#[test]
+fn what_is_known_of_the_reference_model_is_said() {
+    let info = reference().info();
+    assert_eq!((info.image_size, info.dimension, info.context_length), (80, 256, 32));
+    let sites = info.sites.iter().map(|(layer, site, units)| format!("{layer}.{site} {units}"));
+    insta::assert_snapshot!(sites.collect::<Vec<_>>().join("\n"), @r"
+    layer1.pre_relu 128
+    layer1.post_relu 128
+    layer2.pre_relu 256
+    layer2.post_relu 256
+    layer3.pre_relu 512
+    layer3.post_relu 512
+    layer4.pre_relu 1024
+    layer4.post_relu 1024
+    attnpool.output 256
+    ");
+    let record = &info.record;
+    let mut said =
+        vec![record.name.clone(), record.format.clone(), record.architecture.clone(), record.fingerprint.0.clone()];
+    said.extend(record.files.iter().map(|file| format!("{} {} {}", file.name, file.bytes, file.sha256)));
+    said.extend(record.facts.iter().chain(&record.preprocessing).map(|(name, value)| format!("{name}: {value}")));
+    insta::assert_snapshot!(said.join("\n"), @r"
+    reference
+    open_clip folder
+    CLIP: ModifiedResNet [1, 2, 1, 1], width 32, 80 px; text transformer of 2 layers, width 128
+    6d0306106126e0ddd84311cec76180f222227375c5fe054bdd7f74172c728d83
+    open_clip_config.json 604 9724b5f464dac434796383eab19c01ffddd7b1d27d936bf1fd51dd2d301e14a5
+    open_clip_model.safetensors 12293714 7b0a70326284f502b24f6d46e9f6d443d8b33678ab1700653dd4debc8e93cdee
+    tensors: 149
+    values: 6138545 (weights and running statistics)
+    stored as: f16
+    embedding dimension: 256
+    image tower: 32 stem channels, 16 attention-pool heads
+    text tower: 2 layers, width 128, 2 heads
+    context length: 32 tokens, start and end included
+    vocabulary: 1514 tokens
+    tokenizer: CLIP's byte-pair encoding, merges with SHA-256 a41617b61385be6d07da1484390df4be86c0f9830e81ce4ce569d0c057fb3ec9
+    activation: QuickGELU, x * sigmoid(1.702 x); quick_gelu is true in the configuration
+    logit scale: 33.3101
+    size: 80 x 80 px
+    resize: short side to 80 px, antialiased (pillow<13 bicubic)
+    crop: centre
+    alpha: dropped after resizing, as open_clip does
+    EXIF orientation: not applied, as open_clip does
+    colour profile: not applied, as open_clip does
+    scale: bytes divided by 255, then mean and standard deviation per channel
+    mean: 0.48145466, 0.4578275, 0.40821073
+    standard deviation: 0.26862954, 0.26130258, 0.27577711
+    ");
+    // The model card names the same files.
+    let card = include_str!("../models/reference/README.md");
+    for file in &record.files {
+        assert!(card.contains(&file.sha256), "the model card lacks the hash of {}", file.name);
+    }
+    assert!(card.contains(&record.fingerprint.0), "the model card lacks the fingerprint");
+}
+
+#[test]
+fn the_profile_says_what_results_depend_on() {
+    let numerics = reference().numerics();
+    assert_eq!((numerics.device.as_str(), numerics.dtype.as_str()), ("cpu", "f32"));
+    assert_eq!((numerics.batch, numerics.threads, numerics.libtorch.as_str()), (4, 1, "2.11.0"));
+    assert!(["AVX512", "AVX2", "DEFAULT"].iter().any(|name| numerics.cpu_capability.starts_with(name)));
+    let zero = |batch, threads| load(&ModelSource::Reference, &LoadOptions { batch, threads, ..options() });
+    assert!(input_error(zero(Some(0), None).map(|_| ())).contains("a batch of 0"));
+    assert!(input_error(zero(None, Some(0)).map(|_| ())).contains("on 0 threads"));
+}
+
+#[test]
+fn devices_and_precisions_have_names() {
+    for (text, choice) in [
+        ("auto", DeviceChoice::Auto),
+        ("cpu", DeviceChoice::Cpu),
+        ("cuda:0", DeviceChoice::Cuda(0)),
+        ("cuda:3", DeviceChoice::Cuda(3)),
+    ] {
+        assert_eq!(text.parse(), Ok(choice));
+        assert_eq!(choice.to_string(), text);
+    }
+    assert_eq!("cuda".parse(), Ok(DeviceChoice::Cuda(0)));
+    for text in ["", "CUDA", "cuda:", "cuda:-1", "gpu", "cuda:x"] {
+        assert!(text.parse::<DeviceChoice>().unwrap_err().contains("expected auto, cpu, cuda"), "{text}");
+    }
+    for dtype in [Dtype::F32, Dtype::Bf16, Dtype::F16] {
+        assert_eq!(dtype.to_string().parse(), Ok(dtype));
+    }
+    assert!("fp32".parse::<Dtype>().unwrap_err().contains("f32, bf16 or f16"));
+}
+
+/// CUDA that was asked for is given or refused, never replaced by the CPU. A device number no machine has makes this
+/// hold with and without a GPU.
+#[test]
+fn cuda_that_cannot_be_used_is_an_error() {
+    let options = LoadOptions { device: DeviceChoice::Cuda(999), ..LoadOptions::default() };
+    match load(&ModelSource::Reference, &options).map(|_| ()) {
+        Err(ModelError::Device(message)) => assert!(message.to_lowercase().contains("cuda"), "{message}"),
+        other => panic!("expected a device error, got {other:?}"),
+    }
+}
+
+#[test]
+fn embeddings_are_written_whole_or_not_at_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("out.safetensors");
+    let images = Matrix::new(2, 3, vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.5]).unwrap();
+    let texts = Matrix::new(0, 3, vec![]).unwrap();
+    let tap: Tap = "layer4.pre_relu:mean".parse().unwrap();
+    let tapped = Matrix::new(2, 1, vec![-1.0, 0.25]).unwrap();
+    write_embeddings(&path, Some(&images), Some(&texts), &[(tap.clone(), tapped.clone())]).unwrap();
+    let bytes = std::fs::read(&path).unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let mut names = file.names();
+    names.sort_unstable();
+    assert_eq!(names, ["image_features", "layer4.pre_relu:mean", "text_features"]);
+    let read = file.tensor("image_features").unwrap();
+    assert_eq!((read.shape(), read.dtype()), (&[2, 3][..], safetensors::Dtype::F32));
+    assert_eq!(read.data(), images.values().iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<_>>());
+    assert_eq!(file.tensor("text_features").unwrap().shape(), [0, 3]);
+
+    // A failure leaves the old file and no temporary one.
+    let twice = [(tap.clone(), tapped.clone()), (tap, tapped)];
+    assert!(input_error(write_embeddings(&path, None, None, &twice)).contains("stands twice"));
+    match write_embeddings(&folder.path().join("absent/out.safetensors"), Some(&images), None, &[]) {
+        Err(ModelError::File { path, .. }) => assert!(path.ends_with("absent/out.safetensors")),
+        other => panic!("expected a file error, got {other:?}"),
+    }
+    assert_eq!(std::fs::read(&path).unwrap(), bytes);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+}

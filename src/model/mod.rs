@@ -1,7 +1,28 @@
 //! The model under audit: checkpoint formats, tokenizer, preprocessing, towers, taps, interventions and devices.
 //! The only room that names `tch`.
 
+mod checkpoint;
+mod clip;
+mod device;
+mod export;
+mod json;
+mod layers;
+mod openclip;
+mod resnet;
+mod source;
+mod tensors;
+mod text;
+mod tokenizer;
+mod watch;
+
+use std::path::PathBuf;
+
 use image::RgbImage;
+
+pub use device::{DeviceChoice, Dtype, LIBTORCH, LoadOptions};
+pub use export::write_embeddings;
+pub use source::{MODELS, ModelSource, formats, load};
+pub use tokenizer::Tokenizer;
 
 use crate::types::{Intervention, Matrix, ModelRecord, Numerics, Site, Tap};
 
@@ -86,4 +107,28 @@ pub enum ModelError {
     /// libtorch failed.
     #[error("libtorch: {0}")]
     Library(String),
+    /// A file could not be written. Exit code 5.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The system's answer.
+        source: std::io::Error,
+    },
+}
+
+impl From<tch::TchError> for ModelError {
+    fn from(error: tch::TchError) -> Self {
+        let text = match error {
+            tch::TchError::Torch(text) => text,
+            other => other.to_string(),
+        };
+        // What follows is a C++ stack trace.
+        let message = text.split("\nException raised from").next().unwrap_or_default().trim();
+        if message.contains("out of memory") || message.contains("can't allocate memory") {
+            Self::Device(format!("memory ran out ({message}); a smaller batch needs less"))
+        } else {
+            Self::Library(message.to_owned())
+        }
+    }
 }

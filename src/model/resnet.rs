@@ -1,0 +1,300 @@
+//! CLIP's ResNet (Radford et al. 2021, section 2.4; `ModifiedResNet` of openai/CLIP): three stem convolutions, average
+//! pooling before strided convolutions, and attention pooling instead of an average at the end.
+
+use tch::Tensor;
+
+use super::ModelError;
+use super::layers::{BatchNorm, Compute, Convolution, Linear, Run, Shapes, attention, expect, join_heads, split_heads};
+use super::tensors::Tensors;
+use super::watch::{self, Layout, Watch};
+use crate::types::Site;
+
+/// A bottleneck block puts out four times its own width.
+const EXPANSION: usize = 4;
+/// The attention pool works on `width * 32` channels over a grid of `image_size / 32` positions a side.
+const REDUCTION: usize = 32;
+
+const PREFIX: &str = "visual";
+const STAGES: [&str; 4] = ["layer1", "layer2", "layer3", "layer4"];
+
+/// Everything that decides the shapes of the tower.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Sizes {
+    /// Blocks per stage.
+    pub(super) layers: [usize; 4],
+    /// Channels after the stem.
+    pub(super) width: usize,
+    /// Heads of the attention pool.
+    pub(super) heads: usize,
+    /// Side of the input, pixels.
+    pub(super) image_size: usize,
+    /// Dimension of the embedding.
+    pub(super) dimension: usize,
+}
+
+impl Sizes {
+    /// Channels that the last stage puts out.
+    pub(super) fn features(&self) -> usize {
+        self.width * REDUCTION
+    }
+
+    /// Positions a side that the attention pool has embeddings for.
+    fn grid(&self) -> usize {
+        self.image_size / REDUCTION
+    }
+
+    /// The sizes the tensors tell, each falling back on the configuration's where its tensor is missing or odd. Heads
+    /// leave no trace in any shape; of the image side only the grid of the last stage does.
+    pub(super) fn of(tensors: &Tensors, configured: &Self) -> Self {
+        let side = |name: &str, dimension: usize| tensors.shape(&format!("{PREFIX}{name}"))?.get(dimension).copied();
+        let counted = STAGES.map(|stage| tensors.blocks(&format!("{PREFIX}.{stage}.")));
+        let positions = side(".attnpool.positional_embedding", 0).unwrap_or(0);
+        let grid = positions.saturating_sub(1).isqrt();
+        let fits = grid > 0 && grid * grid + 1 == positions && grid != configured.grid();
+        Self {
+            layers: if counted.contains(&0) { configured.layers } else { counted },
+            width: side(".layer1.0.conv1.weight", 0).unwrap_or(configured.width),
+            heads: configured.heads,
+            image_size: if fits { grid * REDUCTION } else { configured.image_size },
+            dimension: side(".attnpool.c_proj.weight", 0).unwrap_or(configured.dimension),
+        }
+    }
+
+    /// What the tower cannot be built with.
+    pub(super) fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        if self.width == 0 || !self.width.is_multiple_of(2) {
+            problems.push(format!("the image tower's width {} must be even and above 0", self.width));
+        }
+        if self.heads == 0 || !self.features().is_multiple_of(self.heads) {
+            problems.push(format!(
+                "the attention pool's {} channels do not divide into {} heads",
+                self.features(),
+                self.heads
+            ));
+        }
+        // Stride 2 with padding rounds up, the four average pools round down.
+        let last_grid = self.image_size.div_ceil(2) / 16;
+        if self.grid() == 0 || last_grid != self.grid() {
+            problems.push(format!(
+                "an image of {} px gives a grid of {last_grid} positions a side, the attention pool is made for {}",
+                self.image_size,
+                self.grid()
+            ));
+        }
+        problems
+    }
+
+    /// Names and shapes of every tensor of the tower.
+    pub(super) fn shapes(&self) -> Shapes {
+        let mut shapes = Shapes::new();
+        let (half, width) = (self.width / 2, self.width);
+        for (number, (out, input)) in [(half, 3), (half, half), (width, half)].into_iter().enumerate() {
+            Convolution::shapes(&mut shapes, &format!("{PREFIX}.conv{}", number + 1), out, input, 3);
+            BatchNorm::shapes(&mut shapes, &format!("{PREFIX}.bn{}", number + 1), out);
+        }
+        for block in (0..STAGES.len()).flat_map(|stage| self.blocks(stage)) {
+            let (input, planes, out) = (block.input, block.planes, block.planes * EXPANSION);
+            for (number, (out, input, kernel)) in
+                [(planes, input, 1), (planes, planes, 3), (out, planes, 1)].into_iter().enumerate()
+            {
+                Convolution::shapes(&mut shapes, &format!("{}.conv{}", block.prefix, number + 1), out, input, kernel);
+                BatchNorm::shapes(&mut shapes, &format!("{}.bn{}", block.prefix, number + 1), out);
+            }
+            if block.downsamples() {
+                Convolution::shapes(&mut shapes, &format!("{}.downsample.0", block.prefix), out, input, 1);
+                BatchNorm::shapes(&mut shapes, &format!("{}.downsample.1", block.prefix), out);
+            }
+        }
+        let pool = format!("{PREFIX}.attnpool");
+        let features = self.features();
+        expect(&mut shapes, &pool, ".positional_embedding", &[self.grid() * self.grid() + 1, features]);
+        for name in [".q_proj", ".k_proj", ".v_proj"] {
+            Linear::shapes(&mut shapes, &format!("{pool}{name}"), features, features);
+        }
+        Linear::shapes(&mut shapes, &format!("{pool}.c_proj"), self.dimension, features);
+        shapes
+    }
+
+    /// The blocks of a stage, 0 to 3.
+    fn blocks(&self, stage: usize) -> Vec<BlockSizes> {
+        let planes = self.width << stage;
+        let before = if stage == 0 { self.width } else { planes / 2 * EXPANSION };
+        (0..self.layers[stage])
+            .map(|block| BlockSizes {
+                prefix: format!("{PREFIX}.{}.{block}", STAGES[stage]),
+                input: if block == 0 { before } else { planes * EXPANSION },
+                planes,
+                stride: if block == 0 && stage > 0 { 2 } else { 1 },
+            })
+            .collect()
+    }
+
+    /// Every place that can be tapped.
+    pub(super) fn places(&self) -> Vec<watch::Place> {
+        let mut places = Vec::new();
+        for (number, stage) in STAGES.into_iter().enumerate() {
+            let units = (self.width << number) * EXPANSION;
+            places.push((stage.to_owned(), Site::PreRelu, units));
+            places.push((stage.to_owned(), Site::PostRelu, units));
+        }
+        places.push(("attnpool".to_owned(), Site::Output, self.dimension));
+        places
+    }
+}
+
+/// What decides the shapes of one block.
+struct BlockSizes {
+    prefix: String,
+    input: usize,
+    planes: usize,
+    stride: i64,
+}
+
+impl BlockSizes {
+    /// Whether the shortcut needs a convolution of its own.
+    fn downsamples(&self) -> bool {
+        self.stride > 1 || self.input != self.planes * EXPANSION
+    }
+}
+
+/// The image tower.
+pub(super) struct ModifiedResNet {
+    stem: [(Convolution, BatchNorm); 3],
+    stages: [Vec<Bottleneck>; 4],
+    pool: AttentionPool,
+}
+
+struct Bottleneck {
+    conv1: Convolution,
+    bn1: BatchNorm,
+    conv2: Convolution,
+    bn2: BatchNorm,
+    conv3: Convolution,
+    bn3: BatchNorm,
+    downsample: Option<(Convolution, BatchNorm)>,
+    stride: i64,
+}
+
+struct AttentionPool {
+    positional_embedding: Tensor, // [P + 1, C]
+    query: Linear,
+    key: Linear,
+    value: Linear,
+    output: Linear,
+    heads: usize,
+}
+
+impl ModifiedResNet {
+    /// Takes the tower's tensors.
+    pub(super) fn new(tensors: &mut Tensors, compute: Compute, sizes: &Sizes) -> Result<Self, ModelError> {
+        let mut stem = |number: usize, stride: i64| {
+            let convolution = Convolution::new(tensors, compute, &format!("{PREFIX}.conv{number}"), stride, 1)?;
+            Ok::<_, ModelError>((convolution, BatchNorm::new(tensors, compute, &format!("{PREFIX}.bn{number}"))?))
+        };
+        let stem = [stem(1, 2)?, stem(2, 1)?, stem(3, 1)?];
+        let mut stage = |number: usize| {
+            let blocks = sizes.blocks(number).into_iter();
+            blocks.map(|block| Bottleneck::new(tensors, compute, &block)).collect::<Result<Vec<_>, ModelError>>()
+        };
+        let stages = [stage(0)?, stage(1)?, stage(2)?, stage(3)?];
+        Ok(Self { stem, stages, pool: AttentionPool::new(tensors, compute, sizes.heads)? })
+    }
+
+    /// Image features before normalisation: [N, 3, S, S] -> [N, D].
+    pub(super) fn forward(&self, images: &Tensor, watch: &mut Watch<'_>) -> Run<Tensor> {
+        let mut x = images.shallow_clone(); // [N, 3, S, S]
+        for (convolution, norm) in &self.stem {
+            x = relu(norm.forward(&convolution.forward(&x)?)?)?; // [N, W or W/2, S/2, S/2]
+        }
+        x = average(&x, 2)?; // [N, W, S/4, S/4]
+        for (layer, blocks) in STAGES.into_iter().zip(&self.stages) {
+            for (number, block) in blocks.iter().enumerate() {
+                x = block.before_relu(&x)?; // [N, 4 planes, H, H]
+                if number + 1 < blocks.len() {
+                    x = relu(x)?;
+                } else {
+                    x = watch.visit(layer, Site::PreRelu, Layout::Grid, x)?;
+                    x = watch.visit(layer, Site::PostRelu, Layout::Grid, relu(x)?)?;
+                }
+            }
+        }
+        // [N, 32 W, S/32, S/32]
+        watch.visit("attnpool", Site::Output, Layout::Single, self.pool.forward(&x)?) // [N, D]
+    }
+}
+
+impl Bottleneck {
+    fn new(tensors: &mut Tensors, compute: Compute, sizes: &BlockSizes) -> Result<Self, ModelError> {
+        let prefix = &sizes.prefix;
+        let mut convolution = |name: &str, padding: i64| {
+            // Every convolution has stride 1: an average pool before it does the striding.
+            Convolution::new(tensors, compute, &format!("{prefix}.{name}"), 1, padding)
+        };
+        let (conv1, conv2, conv3) = (convolution("conv1", 0)?, convolution("conv2", 1)?, convolution("conv3", 0)?);
+        let downsample = if sizes.downsamples() {
+            let shortcut = convolution("downsample.0", 0)?;
+            Some((shortcut, BatchNorm::new(tensors, compute, &format!("{prefix}.downsample.1"))?))
+        } else {
+            None
+        };
+        let mut norm = |name: &str| BatchNorm::new(tensors, compute, &format!("{prefix}.{name}"));
+        Ok(Self {
+            conv1,
+            bn1: norm("bn1")?,
+            conv2,
+            bn2: norm("bn2")?,
+            conv3,
+            bn3: norm("bn3")?,
+            downsample,
+            stride: sizes.stride,
+        })
+    }
+
+    /// `bn3(conv3(..)) + identity`, the block's value before its last ReLU: [N, C, H, H] -> [N, 4 P, H/s, H/s].
+    fn before_relu(&self, x: &Tensor) -> Run<Tensor> {
+        let out = relu(self.bn1.forward(&self.conv1.forward(x)?)?)?; // [N, P, H, H]
+        let out = relu(self.bn2.forward(&self.conv2.forward(&out)?)?)?; // [N, P, H, H]
+        let out = average(&out, self.stride)?; // [N, P, H/s, H/s]
+        let mut out = self.bn3.forward(&self.conv3.forward(&out)?)?; // [N, 4 P, H/s, H/s]
+        match &self.downsample {
+            Some((convolution, norm)) => out.f_add_(&norm.forward(&convolution.forward(&average(x, self.stride)?)?)?),
+            None => out.f_add_(x),
+        }
+    }
+}
+
+impl AttentionPool {
+    fn new(tensors: &mut Tensors, compute: Compute, heads: usize) -> Result<Self, ModelError> {
+        let prefix = format!("{PREFIX}.attnpool");
+        let positional_embedding = compute.weight(tensors, &format!("{prefix}.positional_embedding"))?;
+        let mut linear = |name: &str| Linear::new(tensors, compute, &format!("{prefix}.{name}"));
+        let (query, key, value, output) = (linear("q_proj")?, linear("k_proj")?, linear("v_proj")?, linear("c_proj")?);
+        Ok(Self { positional_embedding, query, key, value, output, heads })
+    }
+
+    /// The mean position asks all positions, itself included: [N, C, H, H] -> [N, D].
+    fn forward(&self, x: &Tensor) -> Run<Tensor> {
+        let x = x.f_flatten(2, 3)?.f_transpose(1, 2)?; // [N, P, C]
+        let mean = x.f_mean_dim([1].as_slice(), true, None)?; // [N, 1, C]
+        let x = Tensor::f_cat(&[&mean, &x], 1)?.f_add(&self.positional_embedding)?; // [N, P + 1, C]
+        let query = split_heads(&self.query.forward(&x.f_narrow(1, 0, 1)?)?, self.heads)?; // [N, heads, 1, d]
+        let key = split_heads(&self.key.forward(&x)?, self.heads)?; // [N, heads, P + 1, d]
+        let value = split_heads(&self.value.forward(&x)?, self.heads)?; // [N, heads, P + 1, d]
+        let pooled = join_heads(&attention(&query, &key, &value, None)?)?; // [N, 1, C]
+        self.output.forward(&pooled)?.f_squeeze_dim(1) // [N, D]
+    }
+}
+
+/// In place: the argument is always fresh from a normalisation or a sum, and no tap keeps a reference to it.
+fn relu(mut x: Tensor) -> Run<Tensor> {
+    x.f_relu_()
+}
+
+/// Average pooling without overlap; the identity for a stride of 1.
+fn average(x: &Tensor, stride: i64) -> Run<Tensor> {
+    if stride == 1 {
+        return Ok(x.shallow_clone());
+    }
+    x.f_avg_pool2d([stride; 2], [stride; 2], [0, 0], false, true, None)
+}

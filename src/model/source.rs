@@ -1,0 +1,72 @@
+//! Where models come from: the one shipped inside the program, or a folder.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use super::checkpoint::{FORMATS, read};
+use super::clip::ClipEncoder;
+use super::device::{self, LoadOptions};
+use super::layers::Compute;
+use super::{Encoder, ModelError, openclip};
+use crate::types::Kind;
+
+/// The name of the shipped model.
+const REFERENCE: &str = "reference";
+
+/// Every model that ships with the program, by the name a suite may use.
+pub const MODELS: &[Kind] = &[Kind {
+    name: REFERENCE,
+    about: "a very small CLIP (6 million parameters, 80 px) trained on emoji and rendered words, made to be audited",
+}];
+
+static REFERENCE_CONFIGURATION: &[u8] =
+    include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/models/reference/open_clip_config.json"));
+static REFERENCE_WEIGHTS: &[u8] =
+    include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/models/reference/open_clip_model.safetensors"));
+
+/// The model to load.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ModelSource {
+    /// The shipped one.
+    Reference,
+    /// A checkpoint on disk.
+    Folder(PathBuf),
+}
+
+impl FromStr for ModelSource {
+    type Err = ModelError;
+
+    /// A shipped name, or a path. (A folder that bears a shipped name is written `./reference`.)
+    fn from_str(text: &str) -> Result<Self, ModelError> {
+        match text {
+            REFERENCE => Ok(Self::Reference),
+            "" => Err(ModelError::Input("the model's name is empty: expected `reference` or a folder".to_owned())),
+            remote if remote.contains("://") => Err(ModelError::Input(format!(
+                "the model `{remote}` is not on this machine, and nothing is downloaded: expected `reference` or a folder"
+            ))),
+            path => Ok(Self::Folder(PathBuf::from(path))),
+        }
+    }
+}
+
+/// The checkpoint formats that can be read.
+pub fn formats() -> Vec<Kind> {
+    FORMATS.iter().map(|format| format.kind).collect()
+}
+
+/// Reads a model, checks it whole and brings it onto its device.
+///
+/// # Errors
+/// When the checkpoint cannot be used (every problem is listed), the device cannot, or memory runs out.
+pub fn load(source: &ModelSource, options: &LoadOptions) -> Result<Box<dyn Encoder>, ModelError> {
+    let (device, numerics) = device::open(options)?;
+    device::use_threads(numerics.threads);
+    let (name, checkpoint) = match source {
+        ModelSource::Reference => {
+            (REFERENCE.to_owned(), openclip::read_bytes(REFERENCE, REFERENCE_CONFIGURATION, REFERENCE_WEIGHTS)?)
+        }
+        ModelSource::Folder(path) => (path.display().to_string(), read(path)?),
+    };
+    let compute = Compute { device, kind: options.dtype.kind() };
+    Ok(Box::new(ClipEncoder::new(&name, checkpoint, compute, numerics)?))
+}

@@ -1,0 +1,261 @@
+//! Tensors read from safetensors bytes. A checkpoint is a stranger's file: the header is checked before a value is
+//! read, and whatever is wrong with the names, types and values is listed together.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use safetensors::{Dtype, SafeTensors};
+use sha2::{Digest, Sha256};
+use tch::{Kind, TchError, Tensor};
+
+use super::{ModelError, json};
+use crate::types::Fingerprint;
+
+/// What batch norm counts its updates with: an integer no inference reads, so it is neither loaded nor fingerprinted.
+pub(super) const COUNTER: &str = "num_batches_tracked";
+
+/// Longest header the format allows, bytes.
+const HEADER_LIMIT: u64 = 100_000_000;
+
+/// Canonical tensors: name -> f32 values on the CPU.
+pub(super) struct Tensors {
+    /// By canonical (open_clip) name, so in order of the names.
+    values: BTreeMap<String, Tensor>,
+    /// Names and shapes of the integer counters.
+    counters: BTreeMap<String, Vec<usize>>,
+    /// Types the values were stored in (`f16`).
+    stored: BTreeSet<&'static str>,
+    /// Channels whose running variance is 0: filters that died in training and put out a constant.
+    constant_channels: usize,
+}
+
+impl Tensors {
+    /// Reads every tensor and widens it to f32.
+    ///
+    /// # Errors
+    /// Everything wrong with the header; when it is sound, every tensor of an unsupported type or with unusable values.
+    pub(super) fn read(bytes: &[u8]) -> Result<Self, Vec<String>> {
+        check_header(bytes)?;
+        let file = SafeTensors::deserialize(bytes).map_err(|error| vec![format!("not a safetensors file: {error}")])?;
+        let mut problems = Vec::new();
+        let mut tensors =
+            Self { values: BTreeMap::new(), counters: BTreeMap::new(), stored: BTreeSet::new(), constant_channels: 0 };
+        let mut names = file.names();
+        names.sort_unstable();
+        for name in names {
+            let Ok(view) = file.tensor(name) else {
+                problems.push(format!("tensor `{name}` cannot be read"));
+                continue;
+            };
+            let (kind, stored) = match view.dtype() {
+                Dtype::F32 => (Kind::Float, "f32"),
+                Dtype::F16 => (Kind::Half, "f16"),
+                Dtype::BF16 => (Kind::BFloat16, "bf16"),
+                Dtype::I64 if name.ends_with(COUNTER) => {
+                    tensors.counters.insert(name.to_owned(), view.shape().to_vec());
+                    continue;
+                }
+                other => {
+                    problems.push(format!("tensor `{name}` is stored as {other}, expected F32, F16 or BF16"));
+                    continue;
+                }
+            };
+            let shape: Vec<i64> = view.shape().iter().map(|&side| side as i64).collect();
+            // The crate has checked that the bytes are as many as shape and type say, so libtorch reads no further.
+            let read = || {
+                let tensor = Tensor::f_from_data_size(view.data(), &shape, kind)?.f_to_kind(Kind::Float)?;
+                Ok::<_, TchError>((floats(&tensor)?, tensor))
+            };
+            match read() {
+                Ok((values, tensor)) => {
+                    problems.extend(unusable(name, &values));
+                    if name.ends_with("running_var") {
+                        tensors.constant_channels += values.iter().filter(|&&value| value == 0.0).count();
+                    }
+                    tensors.stored.insert(stored);
+                    tensors.values.insert(name.to_owned(), tensor);
+                }
+                Err(error) => problems.push(format!("tensor `{name}` cannot be read: {error}")),
+            }
+        }
+        if problems.is_empty() { Ok(tensors) } else { Err(problems) }
+    }
+
+    /// The shape of a tensor that is there.
+    pub(super) fn shape(&self, name: &str) -> Option<Vec<usize>> {
+        self.values.get(name).map(shape_of)
+    }
+
+    /// The value of a tensor without dimensions.
+    pub(super) fn scalar(&self, name: &str) -> Option<f32> {
+        let tensor = self.values.get(name).filter(|tensor| tensor.dim() == 0)?;
+        floats(tensor).ok()?.first().copied()
+    }
+
+    /// Numbered entries below a prefix: `blocks("visual.layer2.")` is 2 when
+    /// `visual.layer2.0.` and `visual.layer2.1.` are there.
+    pub(super) fn blocks(&self, prefix: &str) -> usize {
+        let numbers: BTreeSet<usize> =
+            self.values.keys().filter_map(|name| name.strip_prefix(prefix)?.split_once('.')?.0.parse().ok()).collect();
+        // Counted from 0 without a gap; what stands beyond a gap is reported as unexpected.
+        (0..).zip(&numbers).take_while(|(expected, number)| expected == *number).count()
+    }
+
+    /// Everything in which these tensors differ from the expected names and shapes.
+    pub(super) fn differences(&self, expected: &[(String, Vec<usize>)]) -> Vec<String> {
+        let mut problems = Vec::new();
+        for (name, shape) in expected {
+            match self.shape(name) {
+                None => problems.push(format!("tensor `{name}` {shape:?} is missing")),
+                Some(found) if found != *shape => {
+                    problems.push(format!("tensor `{name}` has shape {found:?}, expected {shape:?}"));
+                }
+                Some(_) => {}
+            }
+        }
+        let known: BTreeSet<&str> = expected.iter().map(|(name, _)| name.as_str()).collect();
+        for name in self.values.keys().filter(|name| !known.contains(name.as_str())) {
+            problems.push(format!("tensor `{name}` is not expected"));
+        }
+        for (name, shape) in &self.counters {
+            let belongs =
+                name.strip_suffix(COUNTER).is_some_and(|norm| known.contains(format!("{norm}running_var").as_str()));
+            if !belongs || !shape.is_empty() {
+                problems.push(format!("tensor `{name}` {shape:?} is not expected"));
+            }
+        }
+        problems
+    }
+
+    /// Takes a tensor out; the towers take every one.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub(super) fn take(&mut self, name: &str) -> Result<Tensor, ModelError> {
+        self.values.remove(name).ok_or_else(|| ModelError::Checkpoint {
+            path: "checkpoint".to_owned(),
+            problems: vec![format!("tensor `{name}` is missing")],
+        })
+    }
+
+    /// Names that nobody took.
+    pub(super) fn left(&self) -> Vec<String> {
+        self.values.keys().cloned().collect()
+    }
+
+    /// Number of tensors and of values in them.
+    pub(super) fn count(&self) -> (usize, usize) {
+        (self.values.len(), self.values.values().map(Tensor::numel).sum())
+    }
+
+    /// Types the values were stored in.
+    pub(super) fn stored(&self) -> String {
+        self.stored.iter().copied().collect::<Vec<_>>().join(", ")
+    }
+
+    /// Channels whose running variance is 0: filters that died in training and put out a constant.
+    pub(super) fn constant_channels(&self) -> usize {
+        self.constant_channels
+    }
+
+    /// SHA-256 over names in order, shapes and little-endian f32 values, each part preceded by its length: the same
+    /// weights have one fingerprint in every file format and storage type.
+    ///
+    /// # Errors
+    /// When libtorch cannot give the values out.
+    pub(super) fn fingerprint(&self) -> Result<Fingerprint, TchError> {
+        let mut hasher = Sha256::new();
+        for (name, tensor) in &self.values {
+            let shape = shape_of(tensor);
+            hasher.update((name.len() as u64).to_le_bytes());
+            hasher.update(name.as_bytes());
+            hasher.update((shape.len() as u64).to_le_bytes());
+            for side in shape {
+                hasher.update((side as u64).to_le_bytes());
+            }
+            let values = floats(tensor)?;
+            hasher.update((values.len() as u64 * 4).to_le_bytes());
+            let mut bytes = Vec::new();
+            for values in values.chunks(1 << 14) {
+                bytes.clear();
+                values.iter().for_each(|value| bytes.extend_from_slice(&value.to_le_bytes()));
+                hasher.update(&bytes);
+            }
+        }
+        Ok(Fingerprint(hexadecimal(hasher)))
+    }
+}
+
+/// Lower-case hexadecimal SHA-256 of bytes.
+pub(super) fn sha256(bytes: &[u8]) -> String {
+    hexadecimal(Sha256::new_with_prefix(bytes))
+}
+
+fn hexadecimal(hasher: Sha256) -> String {
+    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn shape_of(tensor: &Tensor) -> Vec<usize> {
+    tensor.size().iter().map(|&side| usize::try_from(side).unwrap_or(0)).collect()
+}
+
+/// The values of an f32 tensor in row-major order.
+///
+/// # Errors
+/// When the tensor holds another type.
+pub(super) fn floats(tensor: &Tensor) -> Result<Vec<f32>, TchError> {
+    let mut values = vec![0.0f32; tensor.numel()];
+    let count = values.len();
+    tensor.f_copy_data(&mut values, count)?;
+    Ok(values)
+}
+
+/// Values no model can be run with.
+fn unusable(name: &str, values: &[f32]) -> Option<String> {
+    let bad = values.iter().filter(|value| !value.is_finite()).count();
+    if bad > 0 {
+        return Some(format!("tensor `{name}` has {bad} of {} values that are NaN or infinite", values.len()));
+    }
+    if !name.ends_with("running_var") {
+        return None;
+    }
+    let negative = values.iter().filter(|&&value| value < 0.0).count();
+    if negative > 0 {
+        return Some(format!("tensor `{name}` has {negative} of {} variances below 0", values.len()));
+    }
+    // One filter may have died in training; a layer whose every variance is 0 was never trained or was lost.
+    (!values.is_empty() && values.iter().all(|&value| value == 0.0))
+        .then(|| format!("tensor `{name}` has no variance above 0"))
+}
+
+/// What the safetensors crate lets pass or says too briefly: the header's length, and names that stand twice.
+fn check_header(bytes: &[u8]) -> Result<(), Vec<String>> {
+    let fail = |problem: String| Err(vec![format!("not a safetensors file: {problem}")]);
+    let Some((length, rest)) = bytes.split_first_chunk::<8>() else {
+        return fail(format!("{} bytes are too few for a header", bytes.len()));
+    };
+    let length = u64::from_le_bytes(*length);
+    if length > HEADER_LIMIT {
+        return fail(format!("its header claims {length} bytes, a header has at most {HEADER_LIMIT}"));
+    }
+    let Some(header) = usize::try_from(length).ok().and_then(|length| rest.get(..length)) else {
+        return fail(format!(
+            "its header claims {length} bytes, only {} follow (cut short, or another format)",
+            rest.len()
+        ));
+    };
+    let (value, duplicates) = match json::parse(header) {
+        Ok(parsed) => parsed,
+        Err(error) => return fail(format!("its header is not JSON: {error}")),
+    };
+    let Some(entries) = value.as_object() else {
+        return fail("its header is no JSON object".to_owned());
+    };
+    let mut problems: Vec<String> =
+        duplicates.iter().map(|name| format!("`{name}` stands twice in the header")).collect();
+    let end = entries.values().filter_map(|entry| entry.get("data_offsets")?.get(1)?.as_u64()).max().unwrap_or(0);
+    let data = (rest.len() - header.len()) as u64;
+    if end > data {
+        problems.push(format!("the header describes {end} bytes of values, {data} are there (cut short)"));
+    }
+    if problems.is_empty() { Ok(()) } else { Err(problems) }
+}
