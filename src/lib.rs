@@ -5,5 +5,6 @@
 
 pub mod model;
 pub mod pixels;
+pub mod probe;
 pub mod stats;
 pub mod types;

@@ -4,5 +4,6 @@
 mod checkpoints;
 mod encoder;
 mod pictures;
+mod probes;
 mod statistics;
 mod tokens;

@@ -63,23 +63,32 @@ impl Files {
         Ok(Self::Folder(path.canonicalize().map_err(io)?))
     }
 
+    /// A path without `.` parts and doubled slashes; `None` when it would leave the store, is absolute, or has a
+    /// backslash, which means different things on different systems. Looks at no file.
+    pub fn clean(path: &str) -> Option<String> {
+        if path.contains(['\\', '\0']) {
+            return None;
+        }
+        let parts = Path::new(path).components().filter(|part| *part != Component::CurDir);
+        let parts = parts.map(|part| match part {
+            Component::Normal(name) => name.to_str(),
+            _ => None,
+        });
+        Some(parts.collect::<Option<Vec<_>>>()?.join("/"))
+    }
+
     /// Reads a file of at most `limit_bytes`. The kind of file is checked before it is opened, so a pipe cannot hang.
     ///
     /// # Errors
     /// When the path leaves the store, is absent, is no regular file, is too large, or cannot be read.
     pub fn read(&self, path: &str, limit_bytes: u64) -> Result<Cow<'static, [u8]>, FileError> {
         let owned = || path.to_owned();
-        let relative = Path::new(path);
-        if path.contains(['\\', '\0'])
-            || !relative.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
-        {
-            return Err(FileError::Outside { path: owned() });
-        }
+        let clean = Self::clean(path).ok_or_else(|| FileError::Outside { path: owned() })?;
         match self {
             Self::Embedded(files) => {
-                let clean: PathBuf = relative.components().filter(|part| *part != Component::CurDir).collect();
-                let found = files.binary_search_by_key(&clean.to_str().unwrap_or_default(), |(name, _)| name);
-                found.map(|index| Cow::Borrowed(files[index].1)).map_err(|_| FileError::Missing { path: owned() })
+                let found = files.binary_search_by_key(&clean.as_str(), |(name, _)| name).ok();
+                let found = found.and_then(|index| files.get(index));
+                found.map(|(_, bytes)| Cow::Borrowed(*bytes)).ok_or_else(|| FileError::Missing { path: owned() })
             }
             Self::Folder(root) => {
                 let io = |source: std::io::Error| match source.kind() {
@@ -88,7 +97,7 @@ impl Files {
                     }
                     _ => FileError::Io { path: owned(), source },
                 };
-                let full = root.join(relative).canonicalize().map_err(io)?;
+                let full = root.join(&clean).canonicalize().map_err(io)?;
                 if !full.starts_with(root) {
                     return Err(FileError::Outside { path: owned() });
                 }

@@ -1,15 +1,32 @@
 //! Probes: what is shown to the model. `Generate` plans probes cheaply and draws them one at a time; one file per kind.
 
+mod canvas;
+mod colour;
 mod files;
+mod fonts;
+mod glyphs;
+mod intern;
+mod layout;
+mod list;
+mod manifest;
+mod pseudo;
+mod table;
+mod typographic;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use image::RgbImage;
+use serde::Deserialize;
 
-use crate::types::{ProbeId, ProbePlan, Problem, Rendered};
+use crate::types::{ProbeId, ProbePlan, Problem, Recipe, Rendered, kinds};
 
+pub use colour::{Colour, Outline};
 pub use files::{FileError, Files};
+pub use fonts::{FONTS, source_bytes};
+pub use list::OneOrMany;
+pub use manifest::Manifest;
+pub use typographic::{Control, FromLabels, Layout, Place, Typographic, Word, Words};
 
 /// What planning may look at.
 pub struct PlanContext<'a> {
@@ -66,6 +83,24 @@ pub trait Generate: Send + Sync {
     /// # Errors
     /// When this probe's picture cannot be made; the probe is then quarantined and the run goes on.
     fn render(&self, plan: &ProbePlan, context: &RenderContext<'_>) -> Result<Rendered, ProbeError>;
+}
+
+kinds! {
+    /// Every kind of probe: what may stand under `generate:` in a suite.
+    AnyGenerate: Generate {
+        "manifest" => Manifest(Manifest): "pictures listed in a CSV file with their labels, groups and clusters",
+        "typographic" => Typographic(Typographic): "words painted on the pictures of another set, each with a control twin that says nothing",
+    }
+}
+
+/// Side of the square canvas that a recipe draws on, pixels: every kind of this program keeps it as `canvas`, because
+/// kinds that paint on another's pictures must know it before there are any.
+pub fn canvas_of(recipe: &Recipe) -> Option<u32> {
+    #[derive(Deserialize)]
+    struct Canvas {
+        canvas: u32,
+    }
+    serde_json::from_str(&recipe.parameters).ok().map(|Canvas { canvas }| canvas)
 }
 
 /// Why probes could not be planned or drawn.
