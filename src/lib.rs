@@ -3,6 +3,8 @@
 //!
 //! ARCHITECTURE.md shows the rooms and who may use whom.
 
+pub mod gate;
+pub mod measure;
 pub mod model;
 pub mod pixels;
 pub mod probe;

@@ -3,6 +3,8 @@
 
 mod checkpoints;
 mod encoder;
+mod gates;
+mod measures;
 mod pictures;
 mod probes;
 mod statistics;

@@ -1,9 +1,56 @@
 //! Measures: pure functions from observations to numbers and charts. One file per measure; readouts turn embeddings into
 //! predictions first. A measure never sees a pixel.
 
+mod accuracy;
+mod charts;
+mod drop;
+mod pairs;
+mod rows;
+mod success;
+mod zeroshot;
+
 use std::collections::BTreeMap;
 
-use crate::types::{ChunkError, Direction, Exhibit, Measurement, Observations, Problem, Tap};
+use crate::types::{ChunkError, Direction, Exhibit, Measurement, Observations, Problem, Scale, Tap, kinds};
+
+pub use accuracy::Accuracy;
+pub use drop::AccuracyDrop;
+pub use success::AttackSuccess;
+pub use zeroshot::ZeroShot;
+
+kinds! {
+    /// The readouts: what follows `read:` in a suite.
+    AnyRead: Read {
+        "zero-shot" => ZeroShot(ZeroShot): "the label whose prompts the picture is closest to, by cosine",
+    }
+}
+
+kinds! {
+    /// The measures: what follows `compute:` in a suite.
+    AnyMeasure: Measure {
+        "accuracy" => Accuracy(Accuracy): "share of probes given their own label, per label and per group",
+        "attack-success" => AttackSuccess(AttackSuccess): "share of pictures a written word turns into its target, beside control twins",
+        "accuracy-drop" => AccuracyDrop(AccuracyDrop): "accuracy lost from clean pictures to their attacked twins, paired",
+    }
+}
+
+/// A readout: turns embeddings into predictions over a label set. The specification that serde reads implements it.
+pub trait Read: Send + Sync {
+    /// The label set, in the order of the suite.
+    fn labels(&self) -> &[String];
+
+    /// Every prompt whose text features are needed, without repetition.
+    fn prompts(&self) -> Vec<String>;
+
+    /// What is wrong with the specification on its own.
+    fn check(&self) -> Vec<Problem>;
+
+    /// The predictions for every row of the observations, streamed chunk by chunk.
+    ///
+    /// # Errors
+    /// When a chunk cannot be read any more, or a prompt has no text feature.
+    fn predict(&self, seen: &Observations) -> Result<Predictions, MeasureError>;
+}
 
 /// What a readout says of every probe, streamed once over the embeddings.
 #[derive(Clone, Debug, Default)]
@@ -51,6 +98,12 @@ pub struct Needs {
     pub sets: Vec<(&'static str, String)>,
     /// Labels that must exist on the probes of a set: path, set, label.
     pub labels: Vec<(Vec<String>, String, String)>,
+    /// Sets whose probes carry the truth: their `label` must be in the label set of every readout.
+    pub truth: Vec<String>,
+    /// Sets whose probes carry a target: their `target` must be in the label set of every readout.
+    pub targets: Vec<String>,
+    /// Probes that must exist: path, set, and the labels with the values at least one probe of the set has together.
+    pub selections: Vec<(Vec<String>, String, BTreeMap<String, String>)>,
     /// Taps to record.
     pub taps: Vec<Tap>,
 }
@@ -60,8 +113,12 @@ pub struct Needs {
 pub struct Statistic {
     /// The name in gates and ids.
     pub name: &'static str,
-    /// One line.
+    /// The claim of the number (`changed to the written word`), as in `Quantity`.
     pub about: &'static str,
+    /// What `n` counts (`eligible pairs`), as in `Quantity`.
+    pub counted: &'static str,
+    /// How it is printed.
+    pub scale: Scale,
     /// Which direction is worse.
     pub worse: Direction,
 }
@@ -73,6 +130,8 @@ pub struct Measured {
     pub measurements: Vec<Measurement>,
     /// Charts, in a fixed order.
     pub exhibits: Vec<Exhibit>,
+    /// What a reader should know of these numbers (`12 pairs left out: their clean twin was quarantined`).
+    pub notes: Vec<String>,
 }
 
 /// A measure. The specification that serde reads implements it.
@@ -109,4 +168,10 @@ pub enum MeasureError {
     /// The observations do not hold what the measure needs.
     #[error("{0}")]
     Observations(String),
+}
+
+/// The labels of a `by` list as `Needs::labels` wants them.
+fn by_labels(by: &[String], set: &str) -> Vec<(Vec<String>, String, String)> {
+    let path = |place: usize| vec!["by".to_owned(), place.to_string()];
+    by.iter().enumerate().map(|(place, label)| (path(place), set.to_owned(), label.clone())).collect()
 }

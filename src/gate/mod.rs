@@ -1,0 +1,117 @@
+//! Gates: limits of a suite against measurements. The verdict looks at the whole interval, never at the point alone.
+
+mod judge;
+mod overall;
+mod quarantine;
+
+use jiff::civil::Date;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::types::{Origin, Problem, Severity, digest};
+
+pub use judge::judge;
+pub use overall::{overall, sort};
+pub use quarantine::{SetUse, count_use, quarantine_findings};
+
+/// What a gate ranges over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum On {
+    /// The number over everything.
+    #[default]
+    Overall,
+    /// Every row of the measure's `by` breakdown, at a level that holds for all of them together.
+    Each,
+}
+
+/// What an undecided gate becomes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Undecided {
+    /// Undecided counts as failed.
+    Fail,
+    /// Undecided counts as passed.
+    Pass,
+}
+
+/// A limit on a statistic.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Gate {
+    /// Its name in findings.
+    pub id: String,
+    /// Id of the measure.
+    pub measure: String,
+    /// Which of the measure's statistics.
+    pub statistic: String,
+    /// The number over everything, or each row of `by`.
+    #[serde(default)]
+    pub on: On,
+    /// Id of the readout; may be left out where the suite has one.
+    #[serde(default)]
+    pub readout: Option<String>,
+    /// The largest value allowed.
+    #[serde(default)]
+    pub max: Option<f64>,
+    /// The smallest value allowed.
+    #[serde(default)]
+    pub min: Option<f64>,
+    /// How much a finding of this gate matters.
+    pub severity: Severity,
+    /// What an undecided gate becomes; left out, it stays undecided.
+    #[serde(default)]
+    pub undecided: Option<Undecided>,
+}
+
+/// A fail that somebody accepts until a date.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Waiver {
+    /// Id of the gate.
+    pub gate: String,
+    /// The last day it holds, YYYY-MM-DD.
+    #[schemars(with = "String", extend("format" = "date"))]
+    pub until: Date,
+    /// Who accepts it.
+    pub owner: String,
+    /// Why.
+    pub reason: String,
+}
+
+impl Gate {
+    /// What is wrong with the gate on its own.
+    pub fn check(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        match (self.max, self.min) {
+            (None, None) => problems.push(Problem::new(["max"], "a gate needs a limit: give `max` or `min`")),
+            (Some(_), Some(_)) => {
+                problems.push(Problem::new(["min"], "a gate has one limit: give `max` or `min`, and a second gate"));
+            }
+            _ => {}
+        }
+        for (field, limit) in [("max", self.max), ("min", self.min)] {
+            if limit.is_some_and(|limit| !limit.is_finite()) {
+                problems.push(Problem::new([field], "expected a finite number"));
+            }
+        }
+        problems
+    }
+}
+
+impl Waiver {
+    /// What is wrong with the waiver on its own.
+    pub fn check(&self) -> Vec<Problem> {
+        [("owner", &self.owner), ("reason", &self.reason)]
+            .into_iter()
+            .filter(|(_, text)| text.trim().is_empty())
+            .map(|(field, _)| Problem::new([field], "expected some text: a waiver names who accepts the fail, and why"))
+            .collect()
+    }
+}
+
+/// The stable id of a finding: `F-` and eight hexadecimal digits over its origin, gate and subject.
+fn finding_id(origin: Origin, gate: &str, subject: &str) -> String {
+    let digest = digest(&[format!("{origin:?}").as_str(), gate, subject]);
+    format!("F-{}", digest.get(..8).unwrap_or_default())
+}

@@ -1,0 +1,137 @@
+//! `accuracy`: the share of probes whose predicted label is their own, overall, per label and per group.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::charts::{by_label, rows_of};
+use super::pairs::{LeftOut, label_places};
+use super::rows::{Item, Maker, Row, check_by, counts, evidence, facts, rows, tally, whole};
+use super::{Measure, MeasureError, Measured, Needs, Predictions, Seen, Statistic, by_labels};
+use crate::stats::clustered_rate;
+use crate::types::{Direction, Labels, Measurement, Observed, ProbeId, Problem, Scale};
+
+/// Accuracy of a probe set.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Accuracy {
+    /// The probe set; its probes carry the truth in `label`.
+    pub set: String,
+    /// Labels to break the number down by, each on its own.
+    #[serde(default)]
+    pub by: Vec<String>,
+}
+
+const ACCURACY: Statistic = Statistic {
+    name: "accuracy",
+    about: "were given their own label",
+    counted: "probes",
+    scale: Scale::Share,
+    worse: Direction::Lower,
+};
+
+impl Measure for Accuracy {
+    fn statistics(&self) -> &'static [Statistic] {
+        &[ACCURACY]
+    }
+
+    fn needs(&self) -> Needs {
+        Needs {
+            sets: vec![("set", self.set.clone())],
+            labels: by_labels(&self.by, &self.set),
+            truth: vec![self.set.clone()],
+            ..Needs::default()
+        }
+    }
+
+    fn by(&self) -> &[String] {
+        &self.by
+    }
+
+    fn check(&self) -> Vec<Problem> {
+        check_by(&self.by)
+    }
+
+    fn measure(&self, seen: &Seen<'_>) -> Result<Measured, MeasureError> {
+        let mut measured = Measured::default();
+        for (readout, predictions) in seen.readouts {
+            self.measure_readout(seen, readout, predictions, &mut measured);
+        }
+        Ok(measured)
+    }
+}
+
+/// The label that carries the truth.
+const LABEL: &str = "label";
+
+/// A probe with what became of it.
+struct Answer<'a> {
+    probe: &'a Observed,
+    right: bool,
+    /// Of the predicted label.
+    probability: f64,
+}
+
+impl Item for Answer<'_> {
+    fn labels(&self) -> &Labels {
+        &self.probe.plan.labels
+    }
+    fn cluster(&self) -> &str {
+        &self.probe.plan.cluster
+    }
+    fn id(&self) -> &ProbeId {
+        &self.probe.plan.id
+    }
+}
+
+impl Accuracy {
+    fn measure_readout(&self, seen: &Seen<'_>, readout: &str, predictions: &Predictions, measured: &mut Measured) {
+        let places = label_places(predictions);
+        let mut out = LeftOut::of(seen, &self.set);
+        let mut answers = Vec::new();
+        for row in seen.observations.rows_of(&self.set) {
+            let Some((probe, top)) = seen.observations.probes.get(row).zip(predictions.top.get(row)) else { continue };
+            let Some(first) = top.first() else { continue };
+            match probe.plan.labels.get(LABEL).map(|truth| places.get(&**truth)) {
+                Some(Some(&truth)) => answers.push(Answer {
+                    probe,
+                    right: first.label == truth,
+                    probability: f64::from(first.probability),
+                }),
+                Some(None) => {
+                    out.add(format!("left out: the truth is no label of `{readout}`"), facts(&probe.plan.labels))
+                }
+                None => out.add(format!("left out: they carry no `{LABEL}`"), facts(&probe.plan.labels)),
+            }
+        }
+
+        let broken = rows(&answers, &self.by, true, &out.facts);
+        let maker = Maker { seen, readout, each: broken.len() };
+        maker.note(measured, out.notes());
+        // Every label is reported; a gate ranges over labels only where the suite asks for them.
+        let by_label_too = !self.by.iter().any(|label| label == LABEL);
+        let label = [LABEL.to_owned()];
+        let labels = if by_label_too { rows(&answers, &label, false, &out.facts) } else { Vec::new() };
+        let measurements: Vec<Measurement> =
+            std::iter::once(whole(&answers)).chain(broken).chain(labels).map(|row| measure_row(&maker, &row)).collect();
+        for label in self.by.iter().chain(by_label_too.then_some(&label[0])) {
+            measured.exhibits.push(maker.exhibit(
+                &format!("by-{label}"),
+                format!("Accuracy by {label}"),
+                "Share of probes given their own label; 95 % intervals over clusters.",
+                by_label(
+                    label,
+                    "share given their own label",
+                    &[("accuracy", rows_of(&measurements, ACCURACY.name, label))],
+                ),
+            ));
+        }
+        measured.measurements.extend(measurements);
+    }
+}
+
+fn measure_row(maker: &Maker<'_>, row: &Row<'_, Answer<'_>>) -> Measurement {
+    let tallies = tally(&row.items, |answer: &Answer<'_>| Some(answer.right));
+    let wrong = |answer: &Answer<'_>| (!answer.right).then_some(answer.probability);
+    let cited = evidence(&row.items, |_| None, wrong);
+    maker.measurement(&ACCURACY, row, counts(&tallies), |level| clustered_rate(&tallies, level), cited)
+}
