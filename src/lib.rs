@@ -9,4 +9,5 @@ pub mod model;
 pub mod pixels;
 pub mod probe;
 pub mod stats;
+pub mod suite;
 pub mod types;

@@ -8,4 +8,5 @@ mod measures;
 mod pictures;
 mod probes;
 mod statistics;
+mod suites;
 mod tokens;

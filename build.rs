@@ -1,0 +1,50 @@
+//! Lists what ships inside the program (everything under `suites/`) and the commit it is built from.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::{env, io};
+
+fn files_below(folder: &Path, found: &mut Vec<PathBuf>) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            files_below(&path, found)?;
+        } else {
+            found.push(path);
+        }
+    }
+    Ok(())
+}
+
+fn git(arguments: &[&str]) -> Option<String> {
+    let output = Command::new("git").args(arguments).output().ok().filter(|output| output.status.success())?;
+    Some(String::from_utf8(output.stdout).ok()?.trim().to_owned())
+}
+
+fn main() -> io::Result<()> {
+    let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR").unwrap_or_default());
+    let suites = root.join("suites");
+    println!("cargo:rerun-if-changed=suites");
+    let mut paths = Vec::new();
+    files_below(&suites, &mut paths)?;
+    let mut names: Vec<(String, PathBuf)> = paths
+        .into_iter()
+        .map(|path| (path.strip_prefix(&suites).unwrap_or(&path).to_string_lossy().into_owned(), path))
+        .collect();
+    names.sort();
+    let lines: String = names
+        .iter()
+        .map(|(name, path)| format!("    ({name:?}, include_bytes!({:?})),\n", path.display().to_string()))
+        .collect();
+    let table = format!("&[\n{lines}]\n");
+    fs::write(PathBuf::from(env::var("OUT_DIR").unwrap_or_default()).join("suites.rs"), table)?;
+
+    // Inside a checkout the commit names the program; a source archive has none and says so.
+    println!("cargo:rerun-if-changed=.git/HEAD");
+    println!("cargo:rerun-if-changed=.git/index");
+    let commit = git(&["rev-parse", "--short=12", "HEAD"]).unwrap_or_default();
+    let dirty = git(&["status", "--porcelain", "--untracked-files=no"]).is_some_and(|changes| !changes.is_empty());
+    println!("cargo:rustc-env=CLIP_AUDIT_COMMIT={commit}{}", if dirty { "-dirty" } else { "" });
+    Ok(())
+}

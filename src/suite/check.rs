@@ -1,0 +1,463 @@
+//! What the entries of a suite say of themselves and of each other: ids, references, circles, limits.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Draft;
+use super::marks::{Content, Node};
+use super::problem::{Problems, Step, choices, hidden, nearest, quote};
+use crate::gate::{Gate, On};
+use crate::types::{Direction, Problem, Scale};
+
+/// Longest id: ids become parts of file names, anchors and table headings.
+const ID: usize = 64;
+/// Longest name of a suite.
+const NAME: usize = 200;
+
+/// Reports everything found; returns the order in which probe sets are planned (indices, as in the file, but every set
+/// after those it uses). Where problems were found, the order is of no use.
+pub(super) fn check(draft: &Draft, tree: &Node, problems: &mut Problems, notes: &mut Problems) -> Vec<usize> {
+    let mut check = Check {
+        draft,
+        tree,
+        readouts: Ids::of(tree, "readouts"),
+        probes: Ids::of(tree, "probes"),
+        measures: Ids::of(tree, "measures"),
+        gates: Ids::of(tree, "gates"),
+        problems,
+        notes,
+    };
+    check.texts();
+    for section in ["readouts", "probes", "measures", "gates"] {
+        check.ids(section);
+    }
+    check.kinds();
+    check.references();
+    check.gates();
+    check.waivers();
+    check.unused();
+    check.order()
+}
+
+/// The ids of a section as they stand in the file, those of entries with other problems included: a reference to a
+/// broken entry is not a second problem.
+struct Ids {
+    /// Per entry.
+    all: Vec<Option<String>>,
+}
+
+impl Ids {
+    fn of(tree: &Node, section: &str) -> Self {
+        let items = tree.get(section).map_or(&[][..], Node::items);
+        let id = |item: &Node| item.get("id").and_then(Node::text).filter(|id| !id.contains(hidden)).map(str::to_owned);
+        let mut all: Vec<Option<String>> = items.iter().map(id).collect();
+        // A section that is no list was reported; what it was to hold is unknown.
+        if tree.get(section).is_some_and(|node| !matches!(node.content, Content::List(_))) {
+            all.push(None);
+        }
+        Self { all }
+    }
+
+    fn names(&self) -> impl Iterator<Item = &str> {
+        self.all.iter().flatten().map(String::as_str)
+    }
+
+    fn find(&self, id: &str) -> Option<usize> {
+        self.all.iter().position(|one| one.as_deref() == Some(id))
+    }
+
+    /// Whether an entry has no id that could be read, so that any reference may mean it.
+    fn incomplete(&self) -> bool {
+        self.all.iter().any(Option::is_none)
+    }
+}
+
+struct Check<'a> {
+    draft: &'a Draft,
+    tree: &'a Node,
+    readouts: Ids,
+    probes: Ids,
+    measures: Ids,
+    gates: Ids,
+    problems: &'a mut Problems,
+    notes: &'a mut Problems,
+}
+
+impl<'a> Check<'a> {
+    /// A problem at keys below an entry of a section.
+    fn add(&mut self, section: &str, index: usize, below: &[String], message: impl Into<String>) {
+        self.add_with_hint(section, index, below, message, None);
+    }
+
+    fn add_with_hint(
+        &mut self,
+        section: &str,
+        index: usize,
+        below: &[String],
+        message: impl Into<String>,
+        hint: Option<String>,
+    ) {
+        let (trail, place) = self.tree.follow(way(section, index, below));
+        self.problems.add_with_hint(place, &trail, message, hint);
+    }
+
+    fn note(&mut self, section: &str, index: usize, below: &[&str], message: impl Into<String>) {
+        let below: Vec<String> = below.iter().map(|key| (*key).to_owned()).collect();
+        let (trail, place) = self.tree.follow(way(section, index, &below));
+        self.notes.add(place, &trail, message);
+    }
+
+    fn all(&mut self, section: &str, index: usize, below: &[&str], found: Vec<Problem>) {
+        for Problem { path, message } in found {
+            let below: Vec<String> = below.iter().map(|key| (*key).to_owned()).chain(path).collect();
+            self.add(section, index, &below, message);
+        }
+    }
+
+    /// The texts of the file that no kind looks at.
+    fn texts(&mut self) {
+        let texts = [
+            ("name", self.draft.name.as_ref()),
+            ("description", self.draft.description.as_ref()),
+            ("use", self.draft.model.as_ref().map(|model| &model.name)),
+        ];
+        for (key, text) in texts {
+            let keys: &[&str] = if key == "use" { &["model", "use"] } else { &[key] };
+            let (trail, place) = self.tree.follow(keys);
+            let Some(text) = text else { continue };
+            if text.trim().is_empty() {
+                self.problems.add(place, &trail, "expected some text");
+            } else if key == "name" && text.chars().count() > NAME {
+                self.problems.add(place, &trail, format!("expected at most {NAME} characters"));
+            }
+        }
+    }
+
+    fn ids(&mut self, section: &str) {
+        let ids = match section {
+            "readouts" => &self.readouts,
+            "probes" => &self.probes,
+            "measures" => &self.measures,
+            _ => &self.gates,
+        };
+        let mut first: BTreeMap<String, usize> = BTreeMap::new();
+        let below = ["id".to_owned()];
+        for (index, id) in ids.all.clone().into_iter().enumerate() {
+            let Some(id) = id else { continue };
+            let (trail, _) = self.tree.follow(way(section, index, &below));
+            if self.problems.within(&trail) {
+                continue;
+            }
+            if !is_id(&id) {
+                let message = format!(
+                    "{} is no id: expected lower-case letters, digits, `-` and `_`, a letter or digit first, at most {ID}",
+                    quote(&id)
+                );
+                self.add(section, index, &below, message);
+            } else if let Some(other) = first.get(&id) {
+                let (_, place) = self.tree.follow(way(section, *other, &below));
+                let message = format!("the id {} is taken by the entry on line {}", quote(&id), place.line);
+                self.add(section, index, &below, message);
+            } else {
+                first.insert(id, index);
+            }
+        }
+    }
+
+    /// What each kind says of its own specification.
+    fn kinds(&mut self) {
+        let draft = self.draft;
+        for (index, entry) in draft.readouts.iter().enumerate() {
+            if let Some(entry) = entry {
+                self.all("readouts", index, &["read", entry.read.name()], entry.read.check());
+            }
+        }
+        for (index, entry) in draft.probes.iter().enumerate() {
+            if let Some(entry) = entry {
+                self.all("probes", index, &["generate", entry.generate.name()], entry.generate.check());
+            }
+        }
+        for (index, entry) in draft.measures.iter().enumerate() {
+            if let Some(entry) = entry {
+                self.all("measures", index, &["compute", entry.compute.name()], entry.compute.check());
+            }
+        }
+        for (index, gate) in draft.gates.iter().enumerate() {
+            if let Some(gate) = gate {
+                self.all("gates", index, &[], gate.check());
+            }
+        }
+        for (index, waiver) in draft.waivers.iter().enumerate() {
+            if let Some(waiver) = waiver {
+                self.all("waivers", index, &[], waiver.check());
+            }
+        }
+    }
+
+    /// Reports a name that no entry of a section has.
+    fn refer(&mut self, from: (&str, usize), below: &[String], to: &str, name: &str) {
+        let (ids, word) = match to {
+            "probes" => (&self.probes, "probe set"),
+            "readouts" => (&self.readouts, "readout"),
+            "measures" => (&self.measures, "measure"),
+            _ => (&self.gates, "gate"),
+        };
+        if ids.find(name).is_some() || ids.incomplete() {
+            return;
+        }
+        let hint = nearest(name, ids.names());
+        let message = if ids.all.is_empty() {
+            format!("there is no {word} {}; the suite has none", quote(name))
+        } else {
+            format!("there is no {word} {}; the suite has {}", quote(name), choices(ids.names(), "and"))
+        };
+        self.add_with_hint(from.0, from.1, below, message, hint);
+    }
+
+    fn references(&mut self) {
+        let draft = self.draft;
+        for (index, entry) in draft.probes.iter().enumerate() {
+            let Some(entry) = entry else { continue };
+            let kind = entry.generate.name();
+            for (path, set) in entry.generate.uses() {
+                self.refer(("probes", index), &dotted("generate", kind, path), "probes", set);
+            }
+            for (path, readout) in entry.generate.reads() {
+                self.refer(("probes", index), &dotted("generate", kind, path), "readouts", readout);
+            }
+        }
+        for (index, entry) in draft.measures.iter().enumerate() {
+            let Some(entry) = entry else { continue };
+            let kind = entry.compute.name();
+            let needs = entry.compute.needs();
+            for (path, set) in &needs.sets {
+                // Whether a set has control twins is known when it is planned.
+                let set = set.strip_suffix(".control").unwrap_or(set);
+                self.refer(("measures", index), &dotted("compute", kind, path), "probes", set);
+            }
+            if !(needs.truth.is_empty() && needs.targets.is_empty()) && draft.readouts.is_empty() {
+                let below = ["compute".to_owned(), kind.to_owned()];
+                self.add("measures", index, &below, "needs predictions, and the suite has no readout; add `readouts:`");
+            }
+        }
+    }
+
+    fn gates(&mut self) {
+        let draft = self.draft;
+        for (index, gate) in draft.gates.iter().enumerate() {
+            let Some(gate) = gate else { continue };
+            self.refer(("gates", index), &["measure".to_owned()], "measures", &gate.measure);
+            match &gate.readout {
+                Some(readout) => self.refer(("gates", index), &["readout".to_owned()], "readouts", readout),
+                None if draft.readouts.len() > 1 => {
+                    let message = format!(
+                        "the suite has several readouts, {}: say with `readout:` whose number is judged",
+                        choices(self.readouts.names(), "and")
+                    );
+                    self.add("gates", index, &[], message);
+                }
+                None => {}
+            }
+            let measure = self.measures.find(&gate.measure).and_then(|place| draft.measures.get(place));
+            if let Some(Some(measure)) = measure {
+                self.statistic(index, gate, &measure.compute);
+            }
+        }
+    }
+
+    /// What a gate asks of the measure it names.
+    fn statistic(&mut self, index: usize, gate: &Gate, measure: &crate::measure::AnyMeasure) {
+        let known = measure.statistics();
+        if gate.on == On::Each && measure.by().is_empty() {
+            let message = format!(
+                "ranges over the rows of a breakdown, and the measure {} has none; give it `by:`",
+                quote(&gate.measure)
+            );
+            self.add("gates", index, &["on".to_owned()], message);
+        }
+        let Some(statistic) = known.iter().find(|one| one.name == gate.statistic) else {
+            let names = || known.iter().map(|one| one.name);
+            let message = format!(
+                "{} gives no {}; expected {}",
+                quote(measure.name()),
+                quote(&gate.statistic),
+                choices(names(), "or")
+            );
+            let hint = nearest(&gate.statistic, names());
+            return self.add_with_hint("gates", index, &["statistic".to_owned()], message, hint);
+        };
+        let (least, most) = match statistic.scale {
+            Scale::Share => (0.0, 1.0),
+            Scale::Difference => (-1.0, 1.0),
+            Scale::Number => (f64::NEG_INFINITY, f64::INFINITY),
+        };
+        for (field, limit) in [("max", gate.max), ("min", gate.min)] {
+            let Some(limit) = limit.filter(|limit| limit.is_finite()) else { continue };
+            if limit < least || limit > most {
+                let what = if statistic.scale == Scale::Share { "a share" } else { "a difference of two shares" };
+                let remedy = if limit > 1.0 && limit <= 100.0 {
+                    format!("; {limit} % is written {}", limit / 100.0)
+                } else {
+                    String::new()
+                };
+                let message = format!("{} is {what}, {least} to {most}, found {limit}{remedy}", quote(statistic.name));
+                self.add("gates", index, &[field.to_owned()], message);
+            } else if (field == "max" && limit >= most) || (field == "min" && limit <= least) {
+                self.note(
+                    "gates",
+                    index,
+                    &[field],
+                    format!("this gate cannot fail: {} is never beyond {limit}", quote(statistic.name)),
+                );
+            }
+        }
+        let wrong = match statistic.worse {
+            Direction::Higher => gate.min.map(|_| ("min", "higher", "max")),
+            Direction::Lower => gate.max.map(|_| ("max", "lower", "min")),
+        };
+        if let Some((field, worse, other)) = wrong {
+            let message = format!(
+                "{} is worse when {worse}, and `{field}` lets that pass; is `{other}` meant?",
+                quote(statistic.name)
+            );
+            self.note("gates", index, &[field], message);
+        }
+    }
+
+    fn waivers(&mut self) {
+        let draft = self.draft;
+        let mut first: BTreeMap<&str, usize> = BTreeMap::new();
+        let below = ["gate".to_owned()];
+        for (index, waiver) in draft.waivers.iter().enumerate() {
+            let Some(waiver) = waiver else { continue };
+            self.refer(("waivers", index), &below, "gates", &waiver.gate);
+            match first.get(waiver.gate.as_str()) {
+                Some(other) => {
+                    let (_, place) = self.tree.follow(way("waivers", *other, &below));
+                    let message = format!("{} is waived on line {} already", quote(&waiver.gate), place.line);
+                    self.add("waivers", index, &below, message);
+                }
+                None => {
+                    first.insert(&waiver.gate, index);
+                }
+            }
+        }
+    }
+
+    /// Notes on what has no effect.
+    fn unused(&mut self) {
+        let draft = self.draft;
+        let measured: BTreeSet<String> = draft
+            .measures
+            .iter()
+            .flatten()
+            .flat_map(|entry| entry.compute.needs().sets)
+            .map(|(_, set)| set.strip_suffix(".control").map(str::to_owned).unwrap_or(set))
+            .collect();
+        let used: BTreeSet<String> = draft
+            .probes
+            .iter()
+            .flatten()
+            .flat_map(|entry| entry.generate.uses().into_iter().map(|(_, set)| set.to_owned()).collect::<Vec<_>>())
+            .collect();
+        for (index, entry) in draft.probes.iter().enumerate() {
+            let Some(entry) = entry else { continue };
+            if !measured.contains(&entry.id) {
+                let besides = if used.contains(&entry.id) { " (other sets are made from it)" } else { "" };
+                self.note(
+                    "probes",
+                    index,
+                    &["id"],
+                    format!("nothing measures the probe set {}{besides}", quote(&entry.id)),
+                );
+            }
+        }
+        if draft.gates.is_empty() {
+            let message = "the suite has no gates: the audit measures and judges nothing";
+            self.notes.add(self.tree.place, &[], message);
+        }
+    }
+
+    /// Sets in the order of planning; reports sets that use each other in a circle.
+    fn order(&mut self) -> Vec<usize> {
+        let draft = self.draft;
+        let uses: Vec<Vec<usize>> = draft
+            .probes
+            .iter()
+            .map(|entry| {
+                let names = entry.iter().flat_map(|entry| entry.generate.uses());
+                names.filter_map(|(_, set)| self.probes.find(set)).collect()
+            })
+            .collect();
+        let mut order: Vec<usize> = Vec::new();
+        let mut open: BTreeSet<usize> = (0..uses.len()).collect();
+        loop {
+            let ready = |index: &usize| uses.get(*index).is_none_or(|uses| uses.iter().all(|one| !open.contains(one)));
+            let Some(next) = open.iter().copied().find(ready) else { break };
+            open.remove(&next);
+            order.push(next);
+        }
+        // What is left depends on a circle. Following first uses from any of them leads into it.
+        if let Some(start) = open.first().copied() {
+            let next =
+                |index: usize| uses.get(index).and_then(|uses| uses.iter().copied().find(|one| open.contains(one)));
+            let mut walk = vec![start];
+            while let Some(step) = walk.last().and_then(|last| next(*last)) {
+                if let Some(begin) = walk.iter().position(|one| *one == step) {
+                    walk.drain(..begin);
+                    break;
+                }
+                walk.push(step);
+            }
+            let first = walk.iter().min().copied().unwrap_or(start);
+            walk.push(walk.first().copied().unwrap_or(start));
+            let name = |index: &usize| draft.probes.get(*index).and_then(Option::as_ref).map(|entry| entry.id.clone());
+            let circle: Vec<String> = walk.iter().filter_map(name).collect();
+            let message = format!("probe sets are made from each other in a circle: {}", circle.join(" from "));
+            self.add("probes", first, &["generate".to_owned()], message);
+        }
+        order
+    }
+}
+
+/// Texts of one line have no line breaks: they become table cells, terminal lines and test names.
+pub(super) fn line_breaks(node: &Node, trail: &mut Vec<Step>, problems: &mut Problems) {
+    match &node.content {
+        Content::List(items) => {
+            for (index, item) in items.iter().enumerate() {
+                trail.push(Step::Index(index));
+                line_breaks(item, trail, problems);
+                trail.pop();
+            }
+        }
+        Content::Map(entries) => {
+            for entry in entries {
+                trail.push(Step::Key(entry.key.clone()));
+                line_breaks(&entry.value, trail, problems);
+                trail.pop();
+            }
+        }
+        Content::Scalar(_) | Content::Refused => {
+            let prose = matches!(trail.last(), Some(Step::Key(key)) if key == "description" || key == "reason");
+            if !prose && node.text().is_some_and(|text| text.contains('\n')) {
+                problems.add(node.place, trail, "expected text on one line");
+            }
+        }
+    }
+}
+
+fn is_id(text: &str) -> bool {
+    let part = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    text.len() <= ID
+        && text.bytes().next().is_some_and(part)
+        && text.bytes().all(|byte| part(byte) || byte == b'-' || byte == b'_')
+}
+
+/// Keys from the top to something below an entry.
+pub(super) fn way(section: &str, index: usize, below: &[String]) -> Vec<String> {
+    [section.to_owned(), index.to_string()].into_iter().chain(below.iter().cloned()).collect()
+}
+
+/// Keys below an entry to a field that a kind names as `words.from-labels`.
+pub(super) fn dotted(key: &str, kind: &str, path: &str) -> Vec<String> {
+    [key, kind].into_iter().chain(path.split('.')).map(str::to_owned).collect()
+}
