@@ -8,6 +8,7 @@ pub mod measure;
 pub mod model;
 pub mod pixels;
 pub mod probe;
+pub mod report;
 pub mod stats;
 pub mod suite;
 pub mod types;

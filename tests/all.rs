@@ -7,6 +7,7 @@ mod gates;
 mod measures;
 mod pictures;
 mod probes;
+mod reports;
 mod statistics;
 mod suites;
 mod tokens;

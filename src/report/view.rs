@@ -1,0 +1,368 @@
+//! What the page shows, joined from the record: findings with the measurement they judge and the probes they cite,
+//! measurements by measure, anchors that are unique and safe. The templates only lay it out.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+
+use super::axis::IntervalAxis;
+use super::chart::{Chart, Shown};
+use super::evidence::{Exemplar, Pictures, pairs};
+use super::text;
+use super::words::{self, Word, having};
+use crate::types::{
+    Audit, Exhibit, Finding, MeasureRecord, Measurement, Origin, Quarantined, Severity, Value, Verdict, digest,
+};
+
+/// Rows printed per measure; what findings judge is always among them.
+const ROWS_PER_MEASURE: usize = 400;
+/// Measurements without a number that are listed.
+const UNMEASURED_ROWS: usize = 1_000;
+
+/// The page's data beside the record itself.
+#[derive(Serialize)]
+pub(super) struct Page {
+    judgement: Word,
+    reason: String,
+    warnings: Vec<String>,
+    commit: String,
+    fingerprint: String,
+    planned: usize,
+    observed: usize,
+    waived: usize,
+    tally: Vec<Tally>,
+    /// Indices into `cards` of the worst three.
+    look: Vec<usize>,
+    cards: Vec<Card>,
+    filters: Vec<Filter>,
+    charts: Vec<ChartCard>,
+    measures: Vec<MeasureTable>,
+    /// How many measurements have no number, and the rows listed.
+    unmeasured_count: usize,
+    unmeasured: Vec<Row>,
+    quarantined: Vec<QuarantinedRow>,
+    /// SHA-256 of the record as the json format writes it.
+    digest: String,
+}
+
+#[derive(Serialize)]
+struct Tally {
+    #[serde(flatten)]
+    word: Word,
+    count: usize,
+}
+
+#[derive(Serialize)]
+struct Filter {
+    key: &'static str,
+    title: &'static str,
+    options: Vec<Tally>,
+}
+
+/// A finding with everything it refers to.
+#[derive(Serialize)]
+struct Card {
+    anchor: String,
+    id: String,
+    verdict: Word,
+    severity: Word,
+    origin: Word,
+    title: String,
+    message: String,
+    rule: String,
+    waiver: Option<String>,
+    /// The id of the measurement judged.
+    measurement: Option<String>,
+    row: Option<Row>,
+    axis: Option<IntervalAxis>,
+    exemplars: Vec<Exemplar>,
+    /// Ids of cited probes that are not drawn.
+    others: Vec<String>,
+}
+
+/// A measurement as a row.
+#[derive(Clone, Serialize)]
+struct Row {
+    anchor: String,
+    id: String,
+    measure: String,
+    statistic: String,
+    group: String,
+    readout: String,
+    unit: Option<String>,
+    value: Shown,
+    n: String,
+    clusters: String,
+    test: Option<TestRow>,
+    /// Anchors and ids of the findings that judge it.
+    cited: Vec<(String, String)>,
+}
+
+#[derive(Clone, Serialize)]
+struct TestRow {
+    name: String,
+    p: String,
+    adjusted: Option<String>,
+    family: usize,
+}
+
+#[derive(Serialize)]
+struct ChartCard {
+    anchor: String,
+    id: String,
+    title: String,
+    about: String,
+    readout: String,
+    chart: Chart,
+}
+
+#[derive(Serialize)]
+struct MeasureTable {
+    anchor: String,
+    id: String,
+    record: Option<MeasureRecord>,
+    /// The ways intervals were made, each once.
+    methods: Vec<String>,
+    has_units: bool,
+    has_readouts: bool,
+    has_tests: bool,
+    rows: Vec<Row>,
+    omitted: usize,
+}
+
+#[derive(Serialize)]
+struct QuarantinedRow {
+    probe: String,
+    set: String,
+    facts: Vec<(String, String)>,
+    files: Vec<String>,
+    reason: String,
+}
+
+impl From<&Quarantined> for QuarantinedRow {
+    fn from(input: &Quarantined) -> Self {
+        Self {
+            probe: input.probe.to_string(),
+            set: input.set.clone(),
+            facts: pairs(&input.labels),
+            files: input.files.clone(),
+            reason: input.reason.clone(),
+        }
+    }
+}
+
+impl Page {
+    pub(super) fn new(audit: &Audit, digest: String) -> Self {
+        let mut anchors = Anchors::default();
+        let cards: Vec<String> = audit.findings.iter().map(|finding| anchors.finding(&finding.id)).collect();
+        let rows = rows(audit, &cards, &mut anchors);
+        let places: BTreeMap<&str, usize> =
+            audit.measurements.iter().enumerate().map(|(at, measurement)| (measurement.id.as_str(), at)).collect();
+        let mut pictures = Pictures::new(audit);
+        let cards: Vec<Card> = audit
+            .findings
+            .iter()
+            .zip(cards)
+            .map(|(finding, anchor)| {
+                let at = finding.measurement.as_ref().and_then(|id| places.get(id.as_str()).copied());
+                let judged = at.and_then(|at| Some((audit.measurements.get(at)?, rows.get(at)?)));
+                card(finding, anchor, judged, &mut pictures)
+            })
+            .collect();
+        let sum = |part: fn(&crate::types::SetRecord) -> usize| {
+            audit.suite.sets.iter().map(part).fold(0_usize, usize::saturating_add)
+        };
+        Self {
+            judgement: words::judgement(audit.judgement),
+            reason: audit.reason.clone(),
+            warnings: words::warnings(audit),
+            commit: words::commit(audit),
+            fingerprint: audit.model.fingerprint.0.chars().take(12).collect(),
+            planned: sum(|set| set.planned),
+            observed: sum(|set| set.observed),
+            waived: having(audit, Verdict::Waived),
+            tally: VERDICTS
+                .iter()
+                .map(|kind| Tally { word: words::verdict(*kind), count: having(audit, *kind) })
+                .filter(|tally| tally.count > 0)
+                .collect(),
+            look: words::notable(audit).take(3).map(|(at, _)| at).collect(),
+            filters: filters(&cards),
+            cards,
+            charts: audit.exhibits.iter().map(|exhibit| chart(exhibit, &mut anchors)).collect(),
+            unmeasured_count: rows.iter().filter(|row| !row.value.is_measured()).count(),
+            unmeasured: rows.iter().filter(|row| !row.value.is_measured()).take(UNMEASURED_ROWS).cloned().collect(),
+            measures: measures(audit, rows, &mut anchors),
+            quarantined: audit.quarantined.iter().map(QuarantinedRow::from).collect(),
+            digest,
+        }
+    }
+}
+
+const VERDICTS: [Verdict; 6] =
+    [Verdict::Fail, Verdict::Warn, Verdict::NotMeasured, Verdict::Inconclusive, Verdict::Waived, Verdict::Pass];
+
+/// Anchors are unique on the page and hold no character that needs escaping, whatever the record says.
+#[derive(Default)]
+struct Anchors {
+    used: BTreeSet<String>,
+    /// Copies so far of an anchor that was asked for more than once.
+    copies: BTreeMap<String, usize>,
+}
+
+impl Anchors {
+    fn finding(&mut self, id: &str) -> String {
+        let plain = |rest: &str| rest.len() <= 64 && rest.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        match id.strip_prefix("F-") {
+            Some(rest) if plain(rest) => self.unique(id.to_owned()),
+            _ => self.of("F", id),
+        }
+    }
+
+    fn of(&mut self, prefix: &str, id: &str) -> String {
+        self.unique(format!("{prefix}-{}", &digest(&[id])[..8]))
+    }
+
+    fn unique(&mut self, wanted: String) -> String {
+        let mut anchor = wanted.clone();
+        while !self.used.insert(anchor.clone()) {
+            let copy = self.copies.entry(wanted.clone()).and_modify(|copy| *copy += 1).or_insert(2);
+            anchor = format!("{wanted}-{copy}");
+        }
+        anchor
+    }
+}
+
+fn rows(audit: &Audit, cards: &[String], anchors: &mut Anchors) -> Vec<Row> {
+    let mut cited: BTreeMap<&str, Vec<(String, String)>> = BTreeMap::new();
+    let mut limits: BTreeMap<&str, f64> = BTreeMap::new();
+    for (finding, anchor) in audit.findings.iter().zip(cards) {
+        if let Some(id) = &finding.measurement {
+            cited.entry(id).or_default().push((anchor.clone(), finding.id.clone()));
+            limits.extend(finding.limit.map(|limit| (id.as_str(), limit)));
+        }
+    }
+    audit
+        .measurements
+        .iter()
+        .map(|measurement| Row {
+            anchor: anchors.of("M", &measurement.id),
+            cited: cited.get(measurement.id.as_str()).cloned().unwrap_or_default(),
+            ..row(measurement, limits.get(measurement.id.as_str()).copied())
+        })
+        .collect()
+}
+
+fn row(measurement: &Measurement, limit: Option<f64>) -> Row {
+    Row {
+        anchor: String::new(),
+        id: measurement.id.clone(),
+        measure: measurement.measure.clone(),
+        statistic: measurement.statistic.clone(),
+        group: text::group(&measurement.group),
+        readout: measurement.readout.clone(),
+        unit: measurement.unit.as_ref().map(|unit| format!("{}.{} {}", unit.layer, unit.site, unit.index)),
+        value: Shown::new(&measurement.value, limit),
+        n: text::count(measurement.n as u64),
+        clusters: text::count(measurement.clusters as u64),
+        test: measurement.test.as_ref().map(|test| TestRow {
+            name: test.name.clone(),
+            p: text::p_value(test.p),
+            adjusted: test.adjusted_p.map(text::p_value),
+            family: test.family,
+        }),
+        cited: Vec::new(),
+    }
+}
+
+fn measures(audit: &Audit, rows: Vec<Row>, anchors: &mut Anchors) -> Vec<MeasureTable> {
+    let mut order: Vec<&str> = audit.measures.iter().map(|record| record.id.as_str()).collect();
+    order.extend(audit.measurements.iter().map(|measurement| measurement.measure.as_str()));
+    let mut seen = BTreeSet::new();
+    order.retain(|id| seen.insert(*id));
+    let mut by_measure: BTreeMap<String, Vec<Row>> = BTreeMap::new();
+    for row in rows {
+        by_measure.entry(row.measure.clone()).or_default().push(row);
+    }
+    let mut tables = Vec::new();
+    for id in order {
+        let all = by_measure.remove(id).unwrap_or_default();
+        let total = all.len();
+        let rows: Vec<Row> = all
+            .into_iter()
+            .enumerate()
+            .filter(|(at, row)| *at < ROWS_PER_MEASURE || !row.cited.is_empty())
+            .map(|(_, row)| row)
+            .collect();
+        let methods: BTreeSet<String> =
+            rows.iter().filter(|row| row.value.is_measured()).map(|row| row.value.interval()).collect();
+        tables.push(MeasureTable {
+            anchor: anchors.of("measure", id),
+            id: id.to_owned(),
+            record: audit.measures.iter().find(|record| record.id == id).cloned(),
+            methods: methods.into_iter().collect(),
+            has_readouts: rows.iter().any(|row| !row.readout.is_empty()),
+            has_units: rows.iter().any(|row| row.unit.is_some()),
+            has_tests: rows.iter().any(|row| row.test.is_some()),
+            omitted: total - rows.len(),
+            rows,
+        });
+    }
+    tables
+}
+
+fn card(finding: &Finding, anchor: String, judged: Option<(&Measurement, &Row)>, pictures: &mut Pictures<'_>) -> Card {
+    let readout = judged.map_or("", |(measurement, _)| measurement.readout.as_str());
+    let (exemplars, others) = pictures.exemplars(finding, readout);
+    let row =
+        judged.map(|(measurement, row)| Row { value: Shown::new(&measurement.value, finding.limit), ..row.clone() });
+    Card {
+        anchor,
+        id: finding.id.clone(),
+        verdict: words::verdict(finding.verdict),
+        severity: words::severity(finding.severity),
+        origin: words::origin(finding.origin),
+        title: finding.title.clone(),
+        message: finding.message.clone(),
+        rule: finding.rule.clone(),
+        waiver: finding.waiver.clone(),
+        measurement: finding.measurement.clone(),
+        row,
+        axis: judged.and_then(|(measurement, _)| match &measurement.value {
+            Value::Measured(estimate) => Some(IntervalAxis::new(estimate, finding.limit, finding.bound)),
+            Value::NotMeasured { .. } => None,
+        }),
+        exemplars,
+        others,
+    }
+}
+
+fn filters(cards: &[Card]) -> Vec<Filter> {
+    let filter = |key, title, words: Vec<Word>, of: fn(&Card) -> Word| Filter {
+        key,
+        title,
+        options: words
+            .into_iter()
+            .map(|word| Tally { word, count: cards.iter().filter(|card| of(card).key == word.key).count() })
+            .filter(|tally| tally.count > 0)
+            .collect(),
+    };
+    let severities = [Severity::Critical, Severity::High, Severity::Medium, Severity::Low, Severity::Info];
+    let origins = [Origin::Gate, Origin::Flag, Origin::Control, Origin::DataQuality];
+    vec![
+        filter("verdict", "Verdict", VERDICTS.map(words::verdict).to_vec(), |card| card.verdict),
+        filter("severity", "Severity", severities.map(words::severity).to_vec(), |card| card.severity),
+        filter("origin", "Origin", origins.map(words::origin).to_vec(), |card| card.origin),
+    ]
+}
+
+fn chart(exhibit: &Exhibit, anchors: &mut Anchors) -> ChartCard {
+    ChartCard {
+        anchor: anchors.of("E", &exhibit.id),
+        id: exhibit.id.clone(),
+        title: exhibit.title.clone(),
+        about: exhibit.about.clone(),
+        readout: exhibit.readout.clone(),
+        chart: Chart::new(&exhibit.kind),
+    }
+}
