@@ -3,9 +3,12 @@
 //!
 //! ARCHITECTURE.md shows the rooms and who may use whom.
 
+pub mod audit;
+pub mod cli;
 pub mod gate;
 pub mod measure;
 pub mod model;
+pub mod observe;
 pub mod pixels;
 pub mod probe;
 pub mod report;

@@ -1,3 +1,7 @@
 //! The program `clip-audit`.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    clip_audit::cli::main()
+}

@@ -1,10 +1,13 @@
 //! The one integration-test binary: linking libtorch is slow, so it happens once. Each module says what belongs in it.
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on must fail")]
 
+mod architecture;
 mod checkpoints;
+mod commands;
 mod encoder;
 mod gates;
 mod measures;
+mod observing;
 mod pictures;
 mod probes;
 mod reports;

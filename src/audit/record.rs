@@ -1,0 +1,98 @@
+//! The parts of the record that say what was audited: model, suite, probe sets, files, and notes with their counts.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::measure::AnyMeasure;
+use crate::model::Encoder;
+use crate::observe::{Sources, file_records};
+use crate::suite::Suite;
+use crate::types::{MeasureRecord, ModelRecord, Observations, ProbePlan, SetRecord, SuiteRecord, Tap, digest};
+
+pub(super) fn model(encoder: &dyn Encoder, taps: &[Tap]) -> ModelRecord {
+    ModelRecord { taps: taps.to_vec(), ..encoder.info().record.clone() }
+}
+
+pub(super) fn suite(suite: &Suite, sets: Vec<SetRecord>, sources: &Sources) -> SuiteRecord {
+    SuiteRecord {
+        name: suite.name.clone(),
+        description: suite.description.clone().unwrap_or_default(),
+        sha256: suite.sha256.clone(),
+        text: suite.text.clone(),
+        facts: Vec::new(),
+        seed: suite.seed,
+        sets,
+        files: file_records(sources),
+    }
+}
+
+/// What the numbers of every measure mean.
+pub(super) fn measures(suite: &Suite) -> Vec<MeasureRecord> {
+    let about = |name: &str| AnyMeasure::KINDS.iter().find(|kind| kind.name == name).map_or("", |kind| kind.about);
+    suite
+        .measures
+        .iter()
+        .map(|entry| MeasureRecord {
+            id: entry.id.clone(),
+            kind: entry.compute.name().to_owned(),
+            about: about(entry.compute.name()).to_owned(),
+            statistics: entry
+                .compute
+                .statistics()
+                .iter()
+                .map(|statistic| (statistic.name.to_owned(), statistic.about.to_owned()))
+                .collect(),
+        })
+        .collect()
+}
+
+/// One record per set, control sets included, in the order of the plan.
+pub(super) fn sets(
+    suite: &Suite,
+    plans: &[ProbePlan],
+    observations: &Observations,
+    sources: &Sources,
+) -> Vec<SetRecord> {
+    let generators = super::generators(suite);
+    let mut observed: BTreeMap<&str, usize> = BTreeMap::new();
+    for probe in &observations.probes {
+        *observed.entry(&probe.plan.set).or_default() += 1;
+    }
+    super::sizes(plans)
+        .into_iter()
+        .map(|(id, planned)| {
+            let of_set = || plans.iter().filter(|plan| *plan.set == *id);
+            let observed = observed.get(&*id).copied().unwrap_or_default();
+            let mut parts: Vec<String> = of_set().map(|plan| plan.id.to_string()).collect();
+            let files: BTreeSet<&str> =
+                of_set().flat_map(|plan| plan.recipe.files.iter().map(|name| &**name)).collect();
+            parts.extend(files.iter().map(|name| match sources.get(*name) {
+                Some(Ok((_, sha256))) => format!("{name} {sha256}"),
+                _ => format!("{name} unreadable"),
+            }));
+            SetRecord {
+                generator: generators.get(&id).map(|generate| generate.version().to_owned()).unwrap_or_default(),
+                planned,
+                observed,
+                quarantined: planned - observed,
+                clusters: of_set().map(|plan| &plan.cluster).collect::<BTreeSet<_>>().len(),
+                sha256: digest(&parts),
+                id,
+            }
+        })
+        .collect()
+}
+
+/// What the renderer noted, each note once with its count and one example.
+pub(super) fn notes(observations: &Observations) -> Vec<String> {
+    let mut counted: BTreeMap<&str, (usize, String)> = BTreeMap::new();
+    for probe in &observations.probes {
+        for note in &probe.notes {
+            let files = || probe.plan.recipe.files.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            counted.entry(note).or_insert_with(|| (0, format!("probe {} ({})", probe.plan.id, files()))).0 += 1;
+        }
+    }
+    counted
+        .into_iter()
+        .map(|(note, (count, example))| format!("{note}: {count} probes, for example {example}"))
+        .collect()
+}
