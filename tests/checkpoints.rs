@@ -269,11 +269,11 @@ fn sizes_that_differ_from_the_tensors_are_one_problem_each() {
         problems,
         [
             "embed_dim (image tower) is 64 in the configuration, 32 in the tensors",
-            "embed_dim (text tower) is 64 in the configuration, 32 in the tensors",
             "vision_cfg.image_size is 96 in the configuration, 64 in the tensors",
+            "vision_cfg.layers is [1, 1, 2, 1] in the configuration, [1, 1, 1, 1] in the tensors",
+            "embed_dim (text tower) is 64 in the configuration, 32 in the tensors",
             "text_cfg.vocab_size is 700 in the configuration, 600 in the tensors",
             "text_cfg.layers is 3 in the configuration, 2 in the tensors",
-            "vision_cfg.layers is [1, 1, 2, 1] in the configuration, [1, 1, 1, 1] in the tensors",
             "the text tower's width 32 does not divide into 5 heads",
         ]
     );

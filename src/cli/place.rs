@@ -10,6 +10,7 @@ use super::exit::Failure;
 use crate::model::MODELS;
 use crate::probe::Files;
 use crate::suite::{self, Suite, shipped};
+use crate::types::temporary_file;
 
 /// A suite with its files.
 pub(super) struct Placed {
@@ -119,20 +120,13 @@ pub(super) fn write_whole(
 ) -> anyhow::Result<PathBuf> {
     let refused = |error: std::io::Error| Failure::environment(format!("{}: {error}", path.display()));
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut temporary =
-        tempfile::Builder::new().prefix(".write-").suffix(".tmp").tempfile_in(folder).map_err(refused)?;
+    let mut temporary = temporary_file(folder, ".write-").map_err(refused)?;
     {
         let mut buffered = std::io::BufWriter::new(temporary.as_file_mut());
         write(&mut buffered).with_context(|| path.display().to_string())?;
         buffered.flush().map_err(refused)?;
     }
     temporary.as_file().sync_all().map_err(refused)?;
-    // A temporary file is private to its owner; a report is as readable as any other file the user makes.
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        temporary.as_file().set_permissions(fs::Permissions::from_mode(0o644)).map_err(refused)?;
-    }
     temporary.persist(path).map_err(|error| refused(error.error))?;
     Ok(path.to_owned())
 }

@@ -4,11 +4,12 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::tensors::{Tensors, sha256};
 use super::text::Activation;
 use super::tokenizer::Tokenizer;
-use super::{ModelError, openclip, resnet, text};
+use super::{ModelError, openclip, text, tower};
 use crate::types::{FileRecord, Fingerprint, Kind};
 
 /// A layout of files on disk that can be read.
@@ -27,7 +28,7 @@ pub(super) const FORMATS: &[Format] = &[openclip::FORMAT];
 /// What a configuration says about a model.
 #[derive(Clone, Debug)]
 pub(super) struct Configuration {
-    pub(super) vision: resnet::Sizes,
+    pub(super) vision: Arc<dyn tower::Sizes>,
     pub(super) text: text::Sizes,
     pub(super) activation: Activation,
     /// Why this activation, as a fragment.
@@ -128,49 +129,42 @@ fn logit_scale(tensors: &Tensors) -> Result<f64, Option<String>> {
 
 /// Every way in which tensors and configuration disagree.
 fn compare(configuration: &Configuration, tensors: &Tensors) -> Vec<String> {
-    let expected = |vision: &resnet::Sizes, text: &text::Sizes| {
+    let expected = |vision: &dyn tower::Sizes, text: &text::Sizes| {
         let mut shapes = vision.shapes();
         shapes.extend(text.shapes());
         shapes.push((LOGIT_SCALE.to_owned(), Vec::new()));
         shapes
     };
-    let vision = resnet::Sizes::of(tensors, &configuration.vision);
+    let vision = configuration.vision.told_by(tensors);
     let text = text::Sizes::of(tensors, &configuration.text);
-    let mut problems = mismatches(configuration, &vision, &text);
+    let mut problems = mismatches(configuration, &*vision, &text);
     problems.extend(configuration.vision.problems());
     problems.extend(configuration.text.problems());
     // A wrong configuration over whole tensors is one problem, not a hundred misshaped tensors; a broken tensor under a
     // right configuration likewise. So the differences are told against whichever of the two explains the file better.
-    let by_tensors = tensors.differences(&expected(&vision, &text));
-    let by_configuration = tensors.differences(&expected(&configuration.vision, &configuration.text));
+    let by_tensors = tensors.differences(&expected(&*vision, &text));
+    let by_configuration = tensors.differences(&expected(&*configuration.vision, &configuration.text));
     problems.extend(if by_configuration.len() < by_tensors.len() { by_configuration } else { by_tensors });
     problems
 }
 
 /// Sizes that the configuration gives otherwise than the tensors.
-fn mismatches(configuration: &Configuration, vision: &resnet::Sizes, text: &text::Sizes) -> Vec<String> {
-    let (said, said_text) = (&configuration.vision, &configuration.text);
-    let pairs = [
-        ("embed_dim (image tower)", said.dimension, vision.dimension),
-        ("embed_dim (text tower)", said_text.dimension, text.dimension),
-        ("vision_cfg.width", said.width, vision.width),
-        ("vision_cfg.image_size", said.image_size, vision.image_size),
-        ("text_cfg.context_length", said_text.context_length, text.context_length),
-        ("text_cfg.vocab_size", said_text.vocabulary, text.vocabulary),
-        ("text_cfg.width", said_text.width, text.width),
-        ("text_cfg.layers", said_text.layers, text.layers),
+fn mismatches(configuration: &Configuration, vision: &dyn tower::Sizes, text: &text::Sizes) -> Vec<String> {
+    let said = &configuration.text;
+    let of_text = [
+        ("embed_dim (text tower)", said.dimension, text.dimension),
+        ("text_cfg.context_length", said.context_length, text.context_length),
+        ("text_cfg.vocab_size", said.vocabulary, text.vocabulary),
+        ("text_cfg.width", said.width, text.width),
+        ("text_cfg.layers", said.layers, text.layers),
     ];
-    let differs = |(name, said, found): (&str, usize, usize)| {
-        (said != found).then(|| format!("{name} is {said} in the configuration, {found} in the tensors"))
-    };
-    let mut problems: Vec<String> = pairs.into_iter().filter_map(differs).collect();
-    if said.layers != vision.layers {
-        problems.push(format!(
-            "vision_cfg.layers is {:?} in the configuration, {:?} in the tensors",
-            said.layers, vision.layers
-        ));
-    }
-    problems
+    let of_vision = configuration.vision.fields().into_iter().zip(vision.fields());
+    of_vision
+        .map(|((name, said), (_, found))| (name, said, found))
+        .chain(of_text.map(|(name, said, found)| (name, said.to_string(), found.to_string())))
+        .filter(|(_, said, found)| said != found)
+        .map(|(name, said, found)| format!("{name} is {said} in the configuration, {found} in the tensors"))
+        .collect()
 }
 
 /// Reads a file of a checkpoint whole, with its record. Only plain files: a pipe would wait for ever.

@@ -8,10 +8,10 @@ use tch::{Kind, TchError, Tensor, no_grad};
 use super::checkpoint::{Checkpoint, Configuration, LOGIT_SCALE};
 use super::device::use_threads;
 use super::layers::{Compute, Run};
-use super::resnet::ModifiedResNet;
 use super::tensors::floats;
 use super::text::{Activation, TextTransformer};
 use super::tokenizer::Tokenizer;
+use super::tower::Tower;
 use super::watch::{self, Watch};
 use super::{Encoded, Encoder, ModelError, ModelInfo};
 use crate::pixels;
@@ -19,7 +19,7 @@ use crate::types::{Intervention, Matrix, ModelRecord, Numerics, Tap};
 
 /// Both towers on their device.
 struct Clip {
-    visual: ModifiedResNet,
+    visual: Box<dyn Tower>,
     text: TextTransformer,
     compute: Compute,
     mean: Tensor, // [1, 3, 1, 1]
@@ -34,7 +34,7 @@ impl Clip {
             Tensor::f_from_slice(&values)?.f_reshape([1, 3, 1, 1])?.f_to_device(compute.device)
         };
         Ok(Self {
-            visual: ModifiedResNet::new(tensors, compute, &configuration.vision)?,
+            visual: configuration.vision.build(tensors, compute)?,
             text: TextTransformer::new(tensors, compute, &configuration.text, configuration.activation)?,
             compute,
             mean: colours(configuration.mean)?,
@@ -82,7 +82,7 @@ impl ClipEncoder {
             let problems = left.iter().map(|name| format!("tensor `{name}` belongs to no layer")).collect();
             return Err(ModelError::Checkpoint { path: name.to_owned(), problems });
         }
-        let side = checkpoint.configuration.vision.image_size;
+        let side = checkpoint.configuration.vision.image_size();
         Ok(Self { info, numerics, tokenizer: checkpoint.tokenizer, clip: Mutex::new(clip), side })
     }
 
@@ -210,7 +210,6 @@ impl Rows {
 fn describe(name: &str, checkpoint: &Checkpoint) -> ModelInfo {
     let Configuration { vision, text, activation, activation_reason, mean, std } = &checkpoint.configuration;
     let (tensors, values) = checkpoint.tensors.count();
-    let layers = vision.layers;
     let activation = match activation {
         Activation::QuickGelu => "QuickGELU, x * sigmoid(1.702 x)",
         Activation::Gelu => "GELU, exact",
@@ -220,8 +219,8 @@ fn describe(name: &str, checkpoint: &Checkpoint) -> ModelInfo {
         fact("tensors", tensors.to_string()),
         fact("values", format!("{values} (weights and running statistics)")),
         fact("stored as", checkpoint.tensors.stored()),
-        fact("embedding dimension", vision.dimension.to_string()),
-        fact("image tower", format!("{} stem channels, {} attention-pool heads", vision.width, vision.heads)),
+        fact("embedding dimension", vision.dimension().to_string()),
+        fact("image tower", vision.details()),
         fact("text tower", format!("{} layers, width {}, {} heads", text.layers, text.width, text.heads)),
         fact("context length", format!("{} tokens, start and end included", text.context_length)),
         fact("vocabulary", format!("{} tokens", text.vocabulary)),
@@ -233,7 +232,7 @@ fn describe(name: &str, checkpoint: &Checkpoint) -> ModelInfo {
         let count = checkpoint.tensors.constant_channels();
         facts.push(fact("constant channels", format!("{count} batch-norm channels have a running variance of 0")));
     }
-    let size = vision.image_size;
+    let size = vision.image_size();
     let preprocessing = vec![
         fact("size", format!("{size} x {size} px")),
         fact("resize", format!("short side to {size} px, antialiased ({})", pixels::MODE)),
@@ -246,8 +245,10 @@ fn describe(name: &str, checkpoint: &Checkpoint) -> ModelInfo {
         fact("standard deviation", format!("{}, {}, {}", std[0], std[1], std[2])),
     ];
     let architecture = format!(
-        "CLIP: ModifiedResNet {layers:?}, width {}, {size} px; text transformer of {} layers, width {}",
-        vision.width, text.layers, text.width
+        "CLIP: {}, {size} px; text transformer of {} layers, width {}",
+        vision.architecture(),
+        text.layers,
+        text.width
     );
     let record = ModelRecord {
         name: name.to_owned(),
@@ -262,7 +263,7 @@ fn describe(name: &str, checkpoint: &Checkpoint) -> ModelInfo {
     ModelInfo {
         record,
         image_size: size as u32,
-        dimension: vision.dimension,
+        dimension: vision.dimension(),
         logit_scale: checkpoint.logit_scale,
         logit_bias: 0.0,
         context_length: text.context_length,

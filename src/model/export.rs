@@ -6,7 +6,7 @@ use std::path::Path;
 use safetensors::{Dtype, tensor::TensorView};
 
 use super::ModelError;
-use crate::types::{Matrix, Tap};
+use crate::types::{Matrix, Tap, temporary_file};
 
 /// Writes `image_features` [N, D], `text_features` [M, D] (f32, before normalisation) and one tensor per tap, named as
 /// the tap is written (`layer4.pre_relu:mean`, [N, U]). The file appears whole or not at all.
@@ -45,15 +45,7 @@ pub fn write_embeddings(
 /// Writes under a temporary name in the same folder and renames.
 fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".embeddings-").suffix(".tmp");
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        // Temporary files are private by default; this one becomes the user's file, readable as the umask says.
-        builder.permissions(std::fs::Permissions::from_mode(0o666));
-    }
-    let mut temporary = builder.tempfile_in(folder)?;
+    let mut temporary = temporary_file(folder, ".embeddings-")?;
     temporary.write_all(bytes)?;
     temporary.as_file().sync_all()?;
     temporary.persist(path).map_err(|error| error.error)?;

@@ -13,6 +13,7 @@ mod source;
 mod tensors;
 mod text;
 mod tokenizer;
+mod tower;
 mod watch;
 
 use std::path::PathBuf;

@@ -9,7 +9,8 @@ use serde_json::Value;
 use super::checkpoint::{Checkpoint, Configuration, Format, assemble, read_file, record, refuse};
 use super::tensors::Tensors;
 use super::text::Activation;
-use super::{ModelError, json, resnet, text};
+use super::tower::{self, Vision};
+use super::{ModelError, json, text};
 use crate::types::Kind;
 
 /// Name of the configuration in a folder.
@@ -163,8 +164,13 @@ fn configure(bytes: &[u8]) -> Result<Configuration, Vec<String>> {
             .problems
             .push(format!("preprocess_cfg.size is {preprocess_size}, model_cfg.vision_cfg.image_size is {image_size}"));
     }
-    // As open_clip does: heads follow from the channels of the attention pool, of width times 32.
-    let vision = resnet::Sizes { layers, width, heads: width * 32 / head_width.max(1), image_size, dimension };
+    let vision = tower::recognise(&Vision { layers, width, head_width, image_size, dimension });
+    if vision.is_none() {
+        let found = reader.get("model_cfg.vision_cfg.layers").map_or("missing".to_owned(), Value::to_string);
+        reader.problems.push(format!(
+            "model_cfg.vision_cfg.layers is {found}: a vision transformer is not supported, a ResNet has four numbers of blocks"
+        ));
+    }
     let text = text::Sizes {
         context_length: reader.size("model_cfg.text_cfg.context_length", 77),
         vocabulary: reader.size("model_cfg.text_cfg.vocab_size", 49408),
@@ -178,10 +184,11 @@ fn configure(bytes: &[u8]) -> Result<Configuration, Vec<String>> {
     if std.iter().any(|&value| value <= 0.0) {
         reader.problems.push(format!("preprocess_cfg.std is {std:?}, expected numbers above 0"));
     }
-    if reader.problems.is_empty() {
-        Ok(Configuration { vision, text, activation, activation_reason, mean, std })
-    } else {
-        Err(reader.problems.into_iter().map(|problem| format!("{CONFIGURATION}: {problem}")).collect())
+    match vision {
+        Some(vision) if reader.problems.is_empty() => {
+            Ok(Configuration { vision, text, activation, activation_reason, mean, std })
+        }
+        _ => Err(reader.problems.into_iter().map(|problem| format!("{CONFIGURATION}: {problem}")).collect()),
     }
 }
 
@@ -253,28 +260,18 @@ impl<'a> Reader<'a> {
     }
 
     /// Blocks per stage. One number instead of four is how open_clip writes a vision transformer.
-    fn layers(&mut self) -> [usize; 4] {
+    fn layers(&mut self) -> Vec<usize> {
         let path = "model_cfg.vision_cfg.layers";
-        let counts = self.get(path).and_then(Value::as_array).map(|stages| {
-            let count = |value: &Value| value.as_u64().filter(|count| (1..=1000).contains(count)).map(|n| n as usize);
-            stages
-                .iter()
-                .map(count)
-                .collect::<Option<Vec<usize>>>()
-                .and_then(|counts| <[usize; 4]>::try_from(counts).ok())
-        });
-        match counts {
-            Some(Some(layers)) => layers,
-            Some(None) => {
+        let count = |value: &Value| value.as_u64().filter(|count| (1..=1000).contains(count)).map(|n| n as usize);
+        let stages = match self.get(path) {
+            Some(Value::Array(stages)) => stages.iter().map(count).collect::<Option<Vec<usize>>>(),
+            other => return other.and_then(count).into_iter().collect(),
+        };
+        match stages {
+            Some(layers) if layers.len() == 4 => layers,
+            _ => {
                 self.problems.push(format!("{path} must be four numbers of blocks from 1 to 1000"));
-                [1; 4]
-            }
-            None => {
-                let found = self.get(path).map_or("missing".to_owned(), Value::to_string);
-                self.problems.push(format!(
-                    "{path} is {found}: a vision transformer is not supported, a ResNet has four numbers of blocks"
-                ));
-                [1; 4]
+                vec![1; 4]
             }
         }
     }

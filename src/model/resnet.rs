@@ -1,11 +1,14 @@
 //! CLIP's ResNet (Radford et al. 2021, section 2.4; `ModifiedResNet` of openai/CLIP): three stem convolutions, average
 //! pooling before strided convolutions, and attention pooling instead of an average at the end.
 
+use std::sync::Arc;
+
 use tch::Tensor;
 
 use super::ModelError;
 use super::layers::{BatchNorm, Compute, Convolution, Linear, Run, Shapes, attention, expect, join_heads, split_heads};
 use super::tensors::Tensors;
+use super::tower::{self, Tower, Vision};
 use super::watch::{self, Layout, Watch};
 use crate::types::Site;
 
@@ -19,22 +22,31 @@ const STAGES: [&str; 4] = ["layer1", "layer2", "layer3", "layer4"];
 
 /// Everything that decides the shapes of the tower.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Sizes {
+struct Sizes {
     /// Blocks per stage.
-    pub(super) layers: [usize; 4],
+    layers: [usize; 4],
     /// Channels after the stem.
-    pub(super) width: usize,
+    width: usize,
     /// Heads of the attention pool.
-    pub(super) heads: usize,
+    heads: usize,
     /// Side of the input, pixels.
-    pub(super) image_size: usize,
+    image_size: usize,
     /// Dimension of the embedding.
-    pub(super) dimension: usize,
+    dimension: usize,
+}
+
+/// A ResNet has four stages.
+pub(super) fn recognise(vision: &Vision) -> Option<Arc<dyn tower::Sizes>> {
+    let layers = <[usize; 4]>::try_from(vision.layers.as_slice()).ok()?;
+    let Vision { width, image_size, dimension, .. } = *vision;
+    // As open_clip does: heads follow from the channels of the attention pool.
+    let heads = width * REDUCTION / vision.head_width.max(1);
+    Some(Arc::new(Sizes { layers, width, heads, image_size, dimension }))
 }
 
 impl Sizes {
     /// Channels that the last stage puts out.
-    pub(super) fn features(&self) -> usize {
+    fn features(&self) -> usize {
         self.width * REDUCTION
     }
 
@@ -43,25 +55,41 @@ impl Sizes {
         self.image_size / REDUCTION
     }
 
+    /// The blocks of a stage, 0 to 3.
+    fn blocks(&self, stage: usize) -> Vec<BlockSizes> {
+        let planes = self.width << stage;
+        let before = if stage == 0 { self.width } else { planes / 2 * EXPANSION };
+        (0..self.layers[stage])
+            .map(|block| BlockSizes {
+                prefix: format!("{PREFIX}.{}.{block}", STAGES[stage]),
+                input: if block == 0 { before } else { planes * EXPANSION },
+                planes,
+                stride: if block == 0 && stage > 0 { 2 } else { 1 },
+            })
+            .collect()
+    }
+}
+
+impl tower::Sizes for Sizes {
     /// The sizes the tensors tell, each falling back on the configuration's where its tensor is missing or odd. Heads
     /// leave no trace in any shape; of the image side only the grid of the last stage does.
-    pub(super) fn of(tensors: &Tensors, configured: &Self) -> Self {
+    fn told_by(&self, tensors: &Tensors) -> Arc<dyn tower::Sizes> {
         let side = |name: &str, dimension: usize| tensors.shape(&format!("{PREFIX}{name}"))?.get(dimension).copied();
         let counted = STAGES.map(|stage| tensors.blocks(&format!("{PREFIX}.{stage}.")));
         let positions = side(".attnpool.positional_embedding", 0).unwrap_or(0);
         let grid = positions.saturating_sub(1).isqrt();
-        let fits = grid > 0 && grid * grid + 1 == positions && grid != configured.grid();
-        Self {
-            layers: if counted.contains(&0) { configured.layers } else { counted },
-            width: side(".layer1.0.conv1.weight", 0).unwrap_or(configured.width),
-            heads: configured.heads,
-            image_size: if fits { grid * REDUCTION } else { configured.image_size },
-            dimension: side(".attnpool.c_proj.weight", 0).unwrap_or(configured.dimension),
-        }
+        let fits = grid > 0 && grid * grid + 1 == positions && grid != self.grid();
+        Arc::new(Self {
+            layers: if counted.contains(&0) { self.layers } else { counted },
+            width: side(".layer1.0.conv1.weight", 0).unwrap_or(self.width),
+            heads: self.heads,
+            image_size: if fits { grid * REDUCTION } else { self.image_size },
+            dimension: side(".attnpool.c_proj.weight", 0).unwrap_or(self.dimension),
+        })
     }
 
     /// What the tower cannot be built with.
-    pub(super) fn problems(&self) -> Vec<String> {
+    fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
         if self.width == 0 || !self.width.is_multiple_of(2) {
             problems.push(format!("the image tower's width {} must be even and above 0", self.width));
@@ -86,7 +114,7 @@ impl Sizes {
     }
 
     /// Names and shapes of every tensor of the tower.
-    pub(super) fn shapes(&self) -> Shapes {
+    fn shapes(&self) -> Shapes {
         let mut shapes = Shapes::new();
         let (half, width) = (self.width / 2, self.width);
         for (number, (out, input)) in [(half, 3), (half, half), (width, half)].into_iter().enumerate() {
@@ -116,22 +144,8 @@ impl Sizes {
         shapes
     }
 
-    /// The blocks of a stage, 0 to 3.
-    fn blocks(&self, stage: usize) -> Vec<BlockSizes> {
-        let planes = self.width << stage;
-        let before = if stage == 0 { self.width } else { planes / 2 * EXPANSION };
-        (0..self.layers[stage])
-            .map(|block| BlockSizes {
-                prefix: format!("{PREFIX}.{}.{block}", STAGES[stage]),
-                input: if block == 0 { before } else { planes * EXPANSION },
-                planes,
-                stride: if block == 0 && stage > 0 { 2 } else { 1 },
-            })
-            .collect()
-    }
-
     /// Every place that can be tapped.
-    pub(super) fn places(&self) -> Vec<watch::Place> {
+    fn places(&self) -> Vec<watch::Place> {
         let mut places = Vec::new();
         for (number, stage) in STAGES.into_iter().enumerate() {
             let units = (self.width << number) * EXPANSION;
@@ -140,6 +154,35 @@ impl Sizes {
         }
         places.push(("attnpool".to_owned(), Site::Output, self.dimension));
         places
+    }
+
+    fn fields(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("embed_dim (image tower)", self.dimension.to_string()),
+            ("vision_cfg.width", self.width.to_string()),
+            ("vision_cfg.image_size", self.image_size.to_string()),
+            ("vision_cfg.layers", format!("{:?}", self.layers)),
+        ]
+    }
+
+    fn image_size(&self) -> usize {
+        self.image_size
+    }
+
+    fn dimension(&self) -> usize {
+        self.dimension
+    }
+
+    fn architecture(&self) -> String {
+        format!("ModifiedResNet {:?}, width {}", self.layers, self.width)
+    }
+
+    fn details(&self) -> String {
+        format!("{} stem channels, {} attention-pool heads", self.width, self.heads)
+    }
+
+    fn build(&self, tensors: &mut Tensors, compute: Compute) -> Result<Box<dyn Tower>, ModelError> {
+        Ok(Box::new(ModifiedResNet::new(tensors, compute, self)?))
     }
 }
 
@@ -159,7 +202,7 @@ impl BlockSizes {
 }
 
 /// The image tower.
-pub(super) struct ModifiedResNet {
+struct ModifiedResNet {
     stem: [(Convolution, BatchNorm); 3],
     stages: [Vec<Bottleneck>; 4],
     pool: AttentionPool,
@@ -187,7 +230,7 @@ struct AttentionPool {
 
 impl ModifiedResNet {
     /// Takes the tower's tensors.
-    pub(super) fn new(tensors: &mut Tensors, compute: Compute, sizes: &Sizes) -> Result<Self, ModelError> {
+    fn new(tensors: &mut Tensors, compute: Compute, sizes: &Sizes) -> Result<Self, ModelError> {
         let mut stem = |number: usize, stride: i64| {
             let convolution = Convolution::new(tensors, compute, &format!("{PREFIX}.conv{number}"), stride, 1)?;
             Ok::<_, ModelError>((convolution, BatchNorm::new(tensors, compute, &format!("{PREFIX}.bn{number}"))?))
@@ -200,9 +243,10 @@ impl ModifiedResNet {
         let stages = [stage(0)?, stage(1)?, stage(2)?, stage(3)?];
         Ok(Self { stem, stages, pool: AttentionPool::new(tensors, compute, sizes.heads)? })
     }
+}
 
-    /// Image features before normalisation: [N, 3, S, S] -> [N, D].
-    pub(super) fn forward(&self, images: &Tensor, watch: &mut Watch<'_>) -> Run<Tensor> {
+impl Tower for ModifiedResNet {
+    fn forward(&self, images: &Tensor, watch: &mut Watch<'_>) -> Run<Tensor> {
         let mut x = images.shallow_clone(); // [N, 3, S, S]
         for (convolution, norm) in &self.stem {
             x = relu(norm.forward(&convolution.forward(&x)?)?)?; // [N, W or W/2, S/2, S/2]

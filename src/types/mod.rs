@@ -18,6 +18,8 @@ pub use audit::{
 pub(crate) use kinds::kinds;
 pub use kinds::{Kind, Problem};
 pub use matrix::Matrix;
-pub use observations::{Chunk, ChunkError, Observations, Observed, read_chunk, write_chunk, write_probes};
+pub use observations::{
+    Chunk, ChunkError, Observations, Observed, read_chunk, temporary_file, write_chunk, write_probes,
+};
 pub use plan::{Labels, ProbeId, ProbePlan, Recipe, Rendered, digest};
 pub use unit::{Fingerprint, Intervention, Pool, Site, Tap, Unit};

@@ -136,7 +136,7 @@ fn write_table(
         .map_err(arrow)?;
 
     let folder = path.parent().unwrap_or(Path::new("."));
-    let mut temporary = tempfile::Builder::new().prefix(".chunk-").suffix(".tmp").tempfile_in(folder).map_err(io)?;
+    let mut temporary = temporary_file(folder, ".chunk-").map_err(io)?;
     {
         let mut writer = FileWriter::try_new(BufWriter::new(temporary.as_file_mut()), &schema).map_err(arrow)?;
         writer.write(&batch).map_err(arrow)?;
@@ -169,6 +169,21 @@ pub fn write_probes(path: &Path, plans: &[ProbePlan]) -> Result<(), ChunkError> 
         columns.push((format!("label.{name}"), label));
     }
     write_table(path, columns, HashMap::new())
+}
+
+/// A file that vanishes unless it is persisted, as readable as any other file the user makes: the process's mask applies.
+///
+/// # Errors
+/// When the folder cannot be written.
+pub fn temporary_file(folder: &Path, prefix: &str) -> std::io::Result<tempfile::NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(prefix).suffix(".tmp");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(std::fs::Permissions::from_mode(0o666));
+    }
+    builder.tempfile_in(folder)
 }
 
 /// Reads a chunk whole and compares its contents with the digest it was written with.
