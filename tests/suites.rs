@@ -65,7 +65,7 @@ fn problems_are_one_line_each_without_the_snippet() {
 fn values_left_out_have_their_defaults() {
     let suite = good("smallest.yaml");
     assert_eq!((suite.schema, suite.seed, suite.quarantine.max), (1, 0, 0.01));
-    assert_eq!(suite.thumbnails, Thumbnails::Full);
+    assert_eq!((suite.thumbnails, suite.system.facts()), (None, vec![]));
     assert!(suite.readouts.is_empty() && suite.measures.is_empty() && suite.gates.is_empty());
     let bytes = fs::read(folder("good").join("smallest.yaml")).unwrap();
     assert_eq!(suite.text.as_bytes(), bytes);
@@ -82,7 +82,7 @@ fn everything_given_is_read() {
     let ids: Vec<&str> = suite.probes.iter().map(|entry| entry.id.as_str()).collect();
     assert_eq!(ids, ["from-labels", "attack", "clean"]);
     assert_eq!(suite.waivers[0].until.to_string(), "2030-12-31");
-    assert_eq!((suite.quarantine.max, suite.thumbnails), (0.0, Thumbnails::Blurred));
+    assert_eq!((suite.quarantine.max, suite.thumbnails), (0.0, Some(Thumbnails::Blurred)));
     assert_eq!(suite.gates.len(), 2);
 }
 

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use crate::measure::{Measured, Predictions};
 use crate::observe::Renderer;
 use crate::pixels;
-use crate::suite::Thumbnails;
+use crate::suite::{Suite, Thumbnails};
 use crate::types::{Evidence, Finding, Observations, Observed, Prediction, ProbeId};
 
 /// Longest side of a thumbnail, pixels.
@@ -18,6 +18,38 @@ const SIDE: u32 = 128;
 const SHOWN: usize = 3;
 /// Evidence kept for one measurement that no finding judges.
 const PER_MEASUREMENT: usize = 1;
+
+/// How the probes of each set are shown.
+pub(super) struct Policy {
+    asked: Option<Thumbnails>,
+    people: BTreeSet<String>,
+}
+
+impl Policy {
+    /// What the suite asks for; without a word, things are shown and people are not.
+    pub(super) fn of(suite: &Suite) -> Self {
+        let mut people: BTreeSet<String> = BTreeSet::new();
+        // A set painted on people shows people. Each round finds the sets one step further from their source.
+        loop {
+            let known = people.len();
+            for probe in &suite.probes {
+                let from_people = probe.generate.uses().iter().any(|(_, set)| people.contains(*set));
+                if probe.generate.people() || from_people {
+                    people.extend([probe.id.clone(), format!("{}.control", probe.id)]);
+                }
+            }
+            if people.len() == known {
+                break;
+            }
+        }
+        Self { asked: suite.thumbnails, people }
+    }
+
+    fn of_set(&self, set: &str) -> Thumbnails {
+        let unasked = if self.people.contains(set) { Thumbnails::None } else { Thumbnails::Full };
+        self.asked.unwrap_or(unasked)
+    }
+}
 
 /// The probes that findings cite, with their twins, in the order of the observations.
 ///
@@ -29,7 +61,7 @@ pub(super) fn collect(
     observations: &Observations,
     readouts: &BTreeMap<String, Predictions>,
     renderer: &Renderer<'_>,
-    thumbnails: Thumbnails,
+    policy: &Policy,
 ) -> Result<Vec<Evidence>, String> {
     let unjudged =
         measured.measurements.iter().flat_map(|measurement| measurement.evidence.iter().take(PER_MEASUREMENT));
@@ -41,7 +73,7 @@ pub(super) fn collect(
         }
     }
     let rows: BTreeSet<usize> = cited.into_iter().filter_map(|id| observations.row(id)).collect();
-    rows.into_iter().map(|row| one(row, &observations.probes[row], readouts, renderer, thumbnails)).collect()
+    rows.into_iter().map(|row| one(row, &observations.probes[row], readouts, renderer, policy)).collect()
 }
 
 fn one(
@@ -49,7 +81,7 @@ fn one(
     probe: &Observed,
     readouts: &BTreeMap<String, Predictions>,
     renderer: &Renderer<'_>,
-    thumbnails: Thumbnails,
+    policy: &Policy,
 ) -> Result<Evidence, String> {
     let plan = &probe.plan;
     let predictions = readouts
@@ -72,7 +104,7 @@ fn one(
         control: plan.control.clone(),
         cover: probe.cover.map(f64::from),
         predictions,
-        thumbnail: thumbnail(probe, renderer, thumbnails)?,
+        thumbnail: thumbnail(probe, renderer, policy.of_set(&plan.set))?,
         notes: probe.notes.clone(),
     })
 }
@@ -95,4 +127,36 @@ fn thumbnail(probe: &Observed, renderer: &Renderer<'_>, policy: Thumbnails) -> R
     }
     let bytes = pixels::encode_png(&image).map_err(|error| failed(error.to_string()))?;
     Ok(Some(STANDARD.encode(bytes)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::suite;
+
+    fn policy(thumbnails: &str) -> Policy {
+        let text = format!(
+            "schema: 1\nname: people\nmodel: {{ use: reference }}\n{thumbnails}\
+             probes:\n\
+             - {{ id: painted, generate: {{ typographic: {{ base: faces, words: [{{ text: a, target: b }}] }} }} }}\n\
+             - {{ id: faces, generate: {{ manifest: {{ file: faces.csv, people: true }} }} }}\n\
+             - {{ id: things, generate: {{ manifest: {{ file: things.csv }} }} }}\n"
+        );
+        Policy::of(&suite::read("people.yaml", text.as_bytes()).unwrap_or_else(|error| panic!("{}", error.render())))
+    }
+
+    #[test]
+    fn people_are_not_shown_unless_the_suite_asks() {
+        let policy = policy("");
+        for set in ["faces", "faces.control", "painted", "painted.control"] {
+            assert_eq!(policy.of_set(set), Thumbnails::None, "{set}");
+        }
+        assert_eq!(policy.of_set("things"), Thumbnails::Full);
+    }
+
+    #[test]
+    fn what_the_suite_asks_for_holds_for_every_set() {
+        let policy = policy("thumbnails: blurred\n");
+        assert_eq!([policy.of_set("faces"), policy.of_set("things")], [Thumbnails::Blurred; 2]);
+    }
 }

@@ -108,7 +108,8 @@ pub fn run(request: &Request<'_>) -> Result<Done, AuditError> {
     let (judgement, reason) = gate::overall(&findings);
 
     let renderer = Renderer::new(&plans, &generators, files);
-    let evidence = evidence::collect(&findings, &measured, observations, &readouts, &renderer, suite.thumbnails)
+    let policy = evidence::Policy::of(suite);
+    let evidence = evidence::collect(&findings, &measured, observations, &readouts, &renderer, &policy)
         .map_err(AuditError::Evidence)?;
 
     let mut notes: Vec<String> = suite.notes.iter().chain(&planned.notes).map(ToString::to_string).collect();

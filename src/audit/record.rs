@@ -18,7 +18,7 @@ pub(super) fn suite(suite: &Suite, sets: Vec<SetRecord>, sources: &Sources) -> S
         description: suite.description.clone().unwrap_or_default(),
         sha256: suite.sha256.clone(),
         text: suite.text.clone(),
-        facts: Vec::new(),
+        facts: suite.system.facts(),
         seed: suite.seed,
         sets,
         files: file_records(sources),

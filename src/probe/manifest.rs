@@ -41,6 +41,10 @@ pub struct Manifest {
     /// Side of the square canvas in pixels; the model's input unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub canvas: Option<u32>,
+    /// Whether the pictures show people: then reports carry no thumbnails of them, or of anything painted on them, unless
+    /// the suite asks for thumbnails by name.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub people: bool,
 }
 
 /// What a column of the file is to a probe, by its index in a row.
@@ -55,6 +59,10 @@ struct Roles {
 impl Generate for Manifest {
     fn version(&self) -> &'static str {
         "manifest@1"
+    }
+
+    fn people(&self) -> bool {
+        self.people
     }
 
     fn check(&self) -> Vec<Problem> {

@@ -72,6 +72,11 @@ pub trait Generate: Send + Sync {
         Vec::new()
     }
 
+    /// Whether the pictures show people; what is painted on them does too.
+    fn people(&self) -> bool {
+        false
+    }
+
     /// The probes of the set, in a fixed order: cheap, deterministic, no pixels.
     ///
     /// # Errors

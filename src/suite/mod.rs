@@ -60,8 +60,10 @@ pub struct Suite {
     pub waivers: Vec<Waiver>,
     /// How many inputs may be unusable.
     pub quarantine: Quarantine,
-    /// How probes are shown in reports.
-    pub thumbnails: Thumbnails,
+    /// How probes are shown in reports, where the suite says so.
+    pub thumbnails: Option<Thumbnails>,
+    /// What the suite states of the audited system.
+    pub system: System,
     /// What a reader should know although nothing is wrong: a set nothing measures, a gate that cannot fail.
     pub notes: Vec<Located>,
     /// The file as it was named.
@@ -112,9 +114,12 @@ struct File {
     /// How many inputs may be unusable before the audit is inconclusive.
     #[schemars(default)]
     quarantine: Quarantine,
-    /// How probes are shown in reports; `full` unless given.
+    /// How probes are shown in reports; unless given, `full` for things and `none` for sets that show people.
     #[schemars(default)]
     thumbnails: Thumbnails,
+    /// What the audited system is, for the reader of the report.
+    #[schemars(default)]
+    system: System,
 }
 
 /// The model under audit.
@@ -176,6 +181,43 @@ fn default_quarantine() -> f64 {
 impl Default for Quarantine {
     fn default() -> Self {
         Self { max: default_quarantine() }
+    }
+}
+
+/// What the audited system is, in the words of who deploys it. Printed in the report, judged by nobody.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, serde::Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct System {
+    /// Who provides the model.
+    #[schemars(with = "String")]
+    pub provider: Option<String>,
+    /// What it is meant to be used for.
+    #[schemars(with = "String")]
+    pub intended_purpose: Option<String>,
+    /// Uses that are known to go wrong.
+    #[schemars(with = "String")]
+    pub known_misuse: Option<String>,
+    /// What a reader of the report should be warned of.
+    #[schemars(with = "String")]
+    pub content_warning: Option<String>,
+    /// Where the data come from, their licences and the consent of who is shown.
+    #[schemars(with = "String")]
+    pub data_statement: Option<String>,
+}
+
+impl System {
+    /// What is stated, by its title, in a fixed order.
+    pub fn facts(&self) -> Vec<(String, String)> {
+        [
+            ("provider", &self.provider),
+            ("intended purpose", &self.intended_purpose),
+            ("known misuse", &self.known_misuse),
+            ("content warning", &self.content_warning),
+            ("data", &self.data_statement),
+        ]
+        .into_iter()
+        .filter_map(|(title, text)| Some((title.to_owned(), text.clone()?)))
+        .collect()
     }
 }
 
@@ -250,8 +292,20 @@ pub fn read(file_name: &str, bytes: &[u8]) -> Result<Suite, SuiteError> {
     let draft = Draft::read(&tree, &mut problems);
     let mut notes = Problems::default();
     let order = check::check(&draft, &tree, &mut problems, &mut notes);
-    let Draft { name, description, seed, model, readouts, probes, measures, gates, waivers, quarantine, thumbnails } =
-        draft;
+    let Draft {
+        name,
+        description,
+        seed,
+        model,
+        readouts,
+        probes,
+        measures,
+        gates,
+        waivers,
+        quarantine,
+        thumbnails,
+        system,
+    } = draft;
     // Without a problem, everything asked for is there.
     let (Some(name), Some(model), true) = (name, model, problems.is_empty()) else { return refuse(problems) };
     Ok(Suite {
@@ -266,7 +320,8 @@ pub fn read(file_name: &str, bytes: &[u8]) -> Result<Suite, SuiteError> {
         gates: gates.into_iter().flatten().collect(),
         waivers: waivers.into_iter().flatten().collect(),
         quarantine: quarantine.unwrap_or_default(),
-        thumbnails: thumbnails.unwrap_or_default(),
+        thumbnails,
+        system: system.unwrap_or_default(),
         notes: notes.into_notes(),
         file: file_name.to_owned(),
         text: text.to_owned(),
@@ -290,6 +345,7 @@ struct Draft {
     waivers: Vec<Option<Waiver>>,
     quarantine: Option<Quarantine>,
     thumbnails: Option<Thumbnails>,
+    system: Option<System>,
 }
 
 impl Draft {
@@ -306,6 +362,7 @@ impl Draft {
             waivers: list(tree, "waivers", problems),
             quarantine: single(tree, "quarantine", problems),
             thumbnails: single(tree, "thumbnails", problems),
+            system: single(tree, "system", problems),
         }
     }
 }
