@@ -72,8 +72,8 @@ impl Run {
         bar.finish_and_clear();
         let audit::Done { mut audit, chunks, plans } = done?;
 
-        audit.provenance.started = started.to_string();
-        audit.provenance.finished = jiff::Timestamp::now().to_string();
+        audit.provenance.started = seconds(started);
+        audit.provenance.finished = seconds(jiff::Timestamp::now());
         audit.provenance.system = format!("{} {}", std::env::consts::OS, std::env::consts::ARCH);
         audit.provenance.processor = processor();
         audit.provenance.command = command(arguments);
@@ -158,6 +158,11 @@ fn stop_on_interrupt() -> anyhow::Result<Arc<AtomicBool>> {
     })
     .map_err(|error| Failure::environment(format!("cannot watch for interrupts: {error}")))?;
     Ok(stop)
+}
+
+/// UTC to the second, RFC 3339.
+fn seconds(time: jiff::Timestamp) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 fn processor() -> String {
