@@ -145,6 +145,12 @@ fn each_row_is_judged_at_the_level_for_all_rows() {
     assert_eq!(each[0].title, "limit: size 0.07");
     assert_eq!(each[0].rule, "at most 10 % (97.5 % interval, 2 rows together)");
     assert!(each[1].message.starts_with("size 0.14: 5 % [1 %, 10 %] of 480"), "{}", each[1].message);
+    // What the verdict looked at stands in the finding, so that a report draws no narrower interval than was judged.
+    let judged = |finding: &Finding| match &finding.judged {
+        Some(Value::Measured(estimate)) => estimate.level(),
+        other => panic!("{other:?}"),
+    };
+    assert!(each.iter().all(|finding| (judged(finding) - 0.975).abs() < 1e-12));
     assert!(each[1].message.ends_with("at most 10 % (97.5 % interval, for 2 rows together)"));
 }
 
@@ -214,6 +220,7 @@ fn finding(origin: Origin, verdict: Verdict, severity: Severity, gate: &str) -> 
         limit: None,
         bound: None,
         measurement: None,
+        judged: None,
         evidence: Vec::new(),
         waiver: None,
     }

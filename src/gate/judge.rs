@@ -142,6 +142,7 @@ fn judge_one(gate: &Gate, measurement: &Measurement) -> Finding {
     }
     Finding {
         rule: format!("{} ({family})", limit.words(scale, decimals)),
+        judged: Some(value.clone()),
         ..blank(gate, verdict, message, Some(measurement))
     }
 }
@@ -163,6 +164,7 @@ fn blank(gate: &Gate, verdict: Verdict, message: String, measurement: Option<&Me
         limit: limit.map(Limit::value),
         bound: limit.map(Limit::bound),
         measurement: measurement.map(|one| one.id.clone()),
+        judged: None,
         evidence: measurement.map_or(Vec::new(), |one| one.evidence.clone()),
         waiver: None,
     }
@@ -190,6 +192,7 @@ fn idle(waiver: &Waiver, gates: &[Gate], today: Date) -> Option<Finding> {
         limit: None,
         bound: None,
         measurement: None,
+        judged: None,
         evidence: Vec::new(),
         waiver: None,
     })

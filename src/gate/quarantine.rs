@@ -113,6 +113,7 @@ fn finding(set: &SetUse, group: &str, verdict: Verdict, severity: Severity, mess
         limit: Some(max),
         bound: Some(Bound::AtMost),
         measurement: None,
+        judged: None,
         evidence: Vec::new(),
         waiver: None,
     }

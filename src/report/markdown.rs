@@ -91,7 +91,7 @@ fn row(audit: &Audit, finding: &Finding) -> String {
     let (estimate, n, clusters) = match judged {
         None => (String::new(), String::new(), String::new()),
         Some(measurement) => {
-            let estimate = match &measurement.value {
+            let estimate = match finding.judged.as_ref().unwrap_or(&measurement.value) {
                 Value::Measured(estimate) => {
                     let [point, low, high] = text::estimate(estimate, finding.limit);
                     format!("{point} [{low}, {high}]")

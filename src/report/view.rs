@@ -92,6 +92,8 @@ struct Row {
     unit: Option<String>,
     value: Shown,
     n: String,
+    /// What `n` counts.
+    counted: String,
     clusters: String,
     test: Option<TestRow>,
     /// Anchors and ids of the findings that judge it.
@@ -264,6 +266,7 @@ fn row(measurement: &Measurement, limit: Option<f64>) -> Row {
         unit: measurement.unit.as_ref().map(|unit| format!("{}.{} {}", unit.layer, unit.site, unit.index)),
         value: Shown::new(&measurement.value, limit),
         n: text::count(measurement.n as u64),
+        counted: measurement.quantity.counted.clone(),
         clusters: text::count(measurement.clusters as u64),
         test: measurement.test.as_ref().map(|test| TestRow {
             name: test.name.clone(),
@@ -314,8 +317,9 @@ fn measures(audit: &Audit, rows: Vec<Row>, anchors: &mut Anchors) -> Vec<Measure
 fn card(finding: &Finding, anchor: String, judged: Option<(&Measurement, &Row)>, pictures: &mut Pictures<'_>) -> Card {
     let readout = judged.map_or("", |(measurement, _)| measurement.readout.as_str());
     let (exemplars, others) = pictures.exemplars(finding, readout);
-    let row =
-        judged.map(|(measurement, row)| Row { value: Shown::new(&measurement.value, finding.limit), ..row.clone() });
+    // The page shows the interval the verdict looked at, which for one row of many is wider than the row's own.
+    let value = judged.map(|(measurement, _)| finding.judged.as_ref().unwrap_or(&measurement.value));
+    let row = judged.zip(value).map(|((_, row), value)| Row { value: Shown::new(value, finding.limit), ..row.clone() });
     Card {
         anchor,
         id: finding.id.clone(),
@@ -328,7 +332,7 @@ fn card(finding: &Finding, anchor: String, judged: Option<(&Measurement, &Row)>,
         waiver: finding.waiver.clone(),
         measurement: finding.measurement.clone(),
         row,
-        axis: judged.and_then(|(measurement, _)| match &measurement.value {
+        axis: value.and_then(|value| match value {
             Value::Measured(estimate) => Some(IntervalAxis::new(estimate, finding.limit, finding.bound)),
             Value::NotMeasured { .. } => None,
         }),

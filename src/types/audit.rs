@@ -390,6 +390,9 @@ pub struct Finding {
     pub bound: Option<Bound>,
     /// The measurement judged, by id.
     pub measurement: Option<String>,
+    /// The number the verdict looked at: the measurement's value, or for one row of many its value at the level that
+    /// holds for all rows together.
+    pub judged: Option<Value>,
     /// Probes that show it.
     pub evidence: Vec<ProbeId>,
     /// Owner, reason and end of the waiver that applies.

@@ -141,6 +141,7 @@ fn finding(id: &str, verdict: Verdict, severity: Severity, title: &str, message:
         limit: None,
         bound: None,
         measurement: None,
+        judged: None,
         evidence: Vec::new(),
         waiver: None,
     }
