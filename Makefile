@@ -3,8 +3,10 @@
 
 .PHONY: demo test libtorch cuda lint browser dist
 
+# The tests are built along: their dependencies switch on features of shared crates, and building without them first would
+# compile those crates twice.
 demo: libtorch
-	cargo build --locked
+	cargo build --locked --bins --tests
 	scripts/demo
 
 test: libtorch
