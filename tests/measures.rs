@@ -338,7 +338,7 @@ fn success_by_rows_with_controls() {
     assert_eq!(overall.statistic, 18.0);
     assert_eq!(
         reason(&measured, "m/zs/eligible/rendition=line"),
-        "9 independent clusters are too few for an interval, at least 10 are needed"
+        "9 independent clusters: too few for an interval, at least 10 are needed"
     );
     assert_eq!(find(&measured, "m/zs/eligible/rendition=line").n, 18);
 }
@@ -448,7 +448,7 @@ fn accuracy_by_label_and_group() {
     assert!((estimate(&measured, "m/zs/accuracy").point() - 19.0 / 24.0).abs() < 1e-12);
     assert!((estimate(&measured, "m/zs/accuracy/label=poodle").point() - 0.75).abs() < 1e-12);
     assert_eq!(estimate(&measured, "m/zs/accuracy/label=pig").point(), 1.0);
-    assert!(reason(&measured, "m/zs/accuracy/label=spider").contains("2 independent clusters are too few"));
+    assert!(reason(&measured, "m/zs/accuracy/label=spider").contains("2 independent clusters: too few"));
     assert_eq!(reason(&measured, "m/zs/accuracy/rendition=c"), "there are no probes");
     // What was left out keeps its row: a rendition that only the broken probe has, and probes without a rendition.
     assert_eq!(reason(&measured, "m/zs/accuracy/rendition=(missing)"), "there are no probes");

@@ -166,7 +166,7 @@ fn without_data_nothing_is_known() {
     assert_eq!(reason(clustered_rate(&[Tally::default(); 30], 0.95)), "there is nothing to count");
     assert_eq!(reason(clustered_difference(&[], 0.95)), "there is nothing to count");
     let few = vec![Tally { successes: 1, trials: 50 }; MINIMUM_CLUSTERS - 1];
-    assert!(reason(clustered_rate(&few, 0.95)).contains("9 independent clusters are too few"));
+    assert!(reason(clustered_rate(&few, 0.95)).contains("9 independent clusters: too few"));
     let few = vec![PairTally { first_only: 1, second_only: 0, pairs: 50 }; MINIMUM_CLUSTERS - 1];
     assert!(reason(bootstrap_difference(&few, &stream(0, ""))(0.95)).contains("9 independent clusters"));
 }

@@ -58,9 +58,12 @@ impl Shown {
         self.measured
     }
 
-    /// How the interval was made: `95 % Wilson, clustered`.
+    /// The kind of interval without the numbers of this row: `95 % Wilson`.
     pub(super) fn interval(&self) -> String {
-        format!("{} {}", self.level, self.method)
+        let kind =
+            [" at ", " over "].iter().filter_map(|word| Some(self.method.split_once(word)?.0)).map(str::len).min();
+        let kind = kind.and_then(|length| self.method.get(..length)).unwrap_or(&self.method);
+        format!("{} {kind}", self.level)
     }
 }
 

@@ -130,6 +130,8 @@ struct MeasureTable {
     has_tests: bool,
     rows: Vec<Row>,
     omitted: usize,
+    /// Rows without a number, which stand in a section of their own.
+    unmeasured: usize,
 }
 
 #[derive(Serialize)]
@@ -290,6 +292,9 @@ fn measures(audit: &Audit, rows: Vec<Row>, anchors: &mut Anchors) -> Vec<Measure
     let mut tables = Vec::new();
     for id in order {
         let all = by_measure.remove(id).unwrap_or_default();
+        // Rows without a number that no finding judges stand in the section of what was not measured.
+        let (all, unmeasured): (Vec<Row>, Vec<Row>) =
+            all.into_iter().partition(|row| row.value.is_measured() || !row.cited.is_empty());
         let total = all.len();
         let rows: Vec<Row> = all
             .into_iter()
@@ -308,6 +313,7 @@ fn measures(audit: &Audit, rows: Vec<Row>, anchors: &mut Anchors) -> Vec<Measure
             has_units: rows.iter().any(|row| row.unit.is_some()),
             has_tests: rows.iter().any(|row| row.test.is_some()),
             omitted: total - rows.len(),
+            unmeasured: unmeasured.len(),
             rows,
         });
     }

@@ -35,6 +35,9 @@ fn too_few(n: usize, clusters: usize) -> Option<String> {
         return Some("there is nothing to count".to_owned());
     }
     (clusters < MINIMUM_CLUSTERS).then(|| {
-        format!("{clusters} independent clusters are too few for an interval, at least {MINIMUM_CLUSTERS} are needed")
+        format!(
+            "{clusters} independent cluster{}: too few for an interval, at least {MINIMUM_CLUSTERS} are needed",
+            if clusters == 1 { "" } else { "s" }
+        )
     })
 }
