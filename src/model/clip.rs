@@ -226,7 +226,7 @@ fn describe(name: &str, checkpoint: &Checkpoint) -> ModelInfo {
         fact("vocabulary", format!("{} tokens", text.vocabulary)),
         fact("tokenizer", format!("CLIP's byte-pair encoding, merges with SHA-256 {}", checkpoint.tokenizer.sha256())),
         fact("activation", format!("{activation}; {activation_reason}")),
-        fact("logit scale", format!("{:.4}", checkpoint.logit_scale)),
+        fact("logit scale", format!("{:.6}", checkpoint.logit_scale)),
     ];
     if checkpoint.tensors.constant_channels() > 0 {
         let count = checkpoint.tensors.constant_channels();

@@ -61,7 +61,7 @@ pub struct Observed {
     pub computed: usize,
     /// Probes taken from finished chunks.
     pub reused: usize,
-    /// The chunk files, in order.
+    /// The files with what the model said: of the prompts, then of the probes, in order.
     pub chunks: Vec<PathBuf>,
 }
 
@@ -107,7 +107,8 @@ pub fn observe(job: &Job<'_>) -> Result<Observed, ObserveError> {
         // A chunk that lacks a probe held back an input that failed: it is tried again. A damaged one is made anew.
         finished.push(path.exists() && read_chunk(path).is_ok_and(|chunk| chunk.ids.len() == span.len()));
     }
-    let mut observed = Observed { observations: texts(job)?, computed: 0, reused: 0, chunks: paths.clone() };
+    let chunks = std::iter::once(job.folder.join(key::texts(job))).chain(paths.iter().cloned()).collect();
+    let mut observed = Observed { observations: texts(job)?, computed: 0, reused: 0, chunks };
     let renderer = Renderer::new(job.plans, job.generators, job.files);
 
     std::thread::scope(|scope| -> Result<(), ObserveError> {

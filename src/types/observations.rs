@@ -2,7 +2,8 @@
 //! the measures, and the only file that names `arrow`: chunks are Arrow IPC files that pandas, polars and DuckDB open.
 //!
 //! Columns of a chunk: `id` (utf8), `cover` (f32, null for clean probes), `notes` (list of utf8), `embedding`
-//! (fixed-size list of f32), and one column per block of 64 units of a tap, named `TAP#BLOCK`.
+//! (fixed-size list of f32), and one column per block of 64 units of a tap, named `TAP#BLOCK`. Text features stand in a file
+//! of the same shape, `*.texts.arrow`; the id of a prompt is the first 16 digits of its `digest`.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;

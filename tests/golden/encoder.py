@@ -215,7 +215,8 @@ def golden(name, folder):
                         "fingerprint": fingerprint(model)})
 
 
-torch.set_num_threads(1)
-make_tiny(HERE / "tiny")
-golden("reference", REFERENCE)
-golden("tiny", HERE / "tiny")
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    make_tiny(HERE / "tiny")
+    golden("reference", REFERENCE)
+    golden("tiny", HERE / "tiny")
