@@ -114,7 +114,7 @@ pub fn run(request: &Request<'_>) -> Result<Done, AuditError> {
 
     let mut notes: Vec<String> = suite.notes.iter().chain(&planned.notes).map(ToString::to_string).collect();
     notes.extend(measured.notes.iter().cloned());
-    notes.extend(record::notes(observations));
+    notes.extend(record::notes(&plans, observations));
     let audit = Audit {
         schema: AUDIT_SCHEMA,
         judgement,

@@ -6,7 +6,7 @@ use crate::measure::AnyMeasure;
 use crate::model::Encoder;
 use crate::observe::{Sources, file_records};
 use crate::suite::Suite;
-use crate::types::{MeasureRecord, ModelRecord, Observations, ProbePlan, SetRecord, SuiteRecord, Tap, digest};
+use crate::types::{MeasureRecord, ModelRecord, Observations, ProbeId, ProbePlan, SetRecord, SuiteRecord, Tap, digest};
 
 pub(super) fn model(encoder: &dyn Encoder, taps: &[Tap]) -> ModelRecord {
     ModelRecord { taps: taps.to_vec(), ..encoder.info().record.clone() }
@@ -82,8 +82,16 @@ pub(super) fn sets(
         .collect()
 }
 
-/// What the renderer noted, each note once with its count and one example.
-pub(super) fn notes(observations: &Observations) -> Vec<String> {
+/// Probes lost because their clean twins were, and what the renderer noted, each note once with its count and one example.
+pub(super) fn notes(plans: &[ProbePlan], observations: &Observations) -> Vec<String> {
+    let lost: BTreeSet<&ProbeId> = observations.quarantined.iter().map(|one| &one.probe).collect();
+    let gone = |id: &ProbeId| lost.contains(id);
+    let with_twin = plans.iter().filter(|plan| gone(&plan.id) && plan.source.as_ref().is_some_and(gone));
+    let mut twins: BTreeMap<&str, usize> = BTreeMap::new();
+    with_twin.for_each(|plan| *twins.entry(&plan.set).or_default() += 1);
+    let twins = twins.into_iter().map(|(set, count)| {
+        format!("{} of `{set}` could not be used because their clean twins could not", probes(count))
+    });
     let mut counted: BTreeMap<&str, (usize, String)> = BTreeMap::new();
     for probe in &observations.probes {
         for note in &probe.notes {
@@ -91,8 +99,11 @@ pub(super) fn notes(observations: &Observations) -> Vec<String> {
             counted.entry(note).or_insert_with(|| (0, format!("probe {} ({})", probe.plan.id, files()))).0 += 1;
         }
     }
-    counted
-        .into_iter()
-        .map(|(note, (count, example))| format!("{note}: {count} probes, for example {example}"))
-        .collect()
+    let noted =
+        counted.into_iter().map(|(note, (count, example))| format!("{note}: {}, for example {example}", probes(count)));
+    twins.chain(noted).collect()
+}
+
+fn probes(count: usize) -> String {
+    format!("{count} probe{}", if count == 1 { "" } else { "s" })
 }

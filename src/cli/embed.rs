@@ -59,6 +59,10 @@ impl Embed {
                 |error: std::io::Error| Failure { code: exit::INPUT, message: format!("{}: {error}", path.display()) };
             let text = std::fs::read_to_string(path).map_err(invalid)?;
             let lines: Vec<String> = text.lines().map(str::to_owned).collect();
+            if lines.is_empty() {
+                let message = format!("{}: is empty; expected one text a line", path.display());
+                return Err(Failure { code: exit::INPUT, message }.into());
+            }
             Ok(encoder.encode_texts(&lines)?)
         });
         let texts = texts.transpose()?;

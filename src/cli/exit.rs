@@ -5,6 +5,7 @@ use crate::audit::AuditError;
 use crate::model::ModelError;
 use crate::observe::ObserveError;
 use crate::probe::ProbeError;
+use crate::report::ReportError;
 use crate::suite::{PlanError, SuiteError};
 use crate::types::{ChunkError, Judgement};
 
@@ -70,6 +71,10 @@ pub fn of_error(error: &anyhow::Error) -> u8 {
             }
             if let Some(error) = cause.downcast_ref::<PlanError>() {
                 return Some(of_plan(error));
+            }
+            if let Some(ReportError::Template { .. }) = cause.downcast_ref::<ReportError>() {
+                // Those inside the program are tested; this one came with --templates.
+                return Some(USAGE);
             }
             if let Some(error) = cause.downcast_ref::<ModelError>() {
                 return Some(of_model(error));

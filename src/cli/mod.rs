@@ -11,8 +11,7 @@ mod run;
 mod say;
 
 use std::ffi::OsString;
-use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Component, Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
@@ -89,7 +88,11 @@ fn start(arguments: Vec<OsString>) -> u8 {
         Err(error) => {
             // Help and version are results, not errors: clap prints them to stdout.
             let code = if error.use_stderr() { exit::USAGE } else { exit::PASS };
-            let _ = error.print();
+            // What was typed stands in the message.
+            match error.use_stderr() {
+                true => say::log(error.render().to_string().trim_end()),
+                false => drop(error.print()),
+            }
             return code;
         }
     };
@@ -102,13 +105,31 @@ fn start(arguments: Vec<OsString>) -> u8 {
         Command::List(command) => command.run(),
     };
     result.unwrap_or_else(|error| {
-        let mut stderr = std::io::stderr().lock();
-        let _ = writeln!(stderr, "clip-audit: {}", say::inert(&format!("{error:#}")));
+        say::log(format!("clip-audit: {}", message(&error)));
         exit::of_error(&error)
     })
 }
 
+/// An error with its causes; one that the text before tells already is not told again.
+fn message(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string).filter(|cause| !cause.is_empty()) {
+        if !text.ends_with(&cause) {
+            let separator = if text.is_empty() { "" } else { ": " };
+            text = text + separator + &cause;
+        }
+    }
+    text
+}
+
 /// Where the program may write when the user names no folder.
-fn default_output(suite: &str) -> PathBuf {
-    PathBuf::from("reports").join(suite)
+fn default_output(suite: &str) -> Result<PathBuf, exit::Failure> {
+    // A stranger's suite may be called `../../elsewhere`.
+    let mut parts = Path::new(suite).components();
+    match (parts.next(), parts.next()) {
+        (Some(Component::Normal(name)), None) if name == suite => Ok(PathBuf::from("reports").join(suite)),
+        _ => {
+            Err(exit::Failure::usage(format!("the suite's name `{suite}` cannot name a folder; choose one with --out")))
+        }
+    }
 }

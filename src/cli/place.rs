@@ -3,6 +3,7 @@
 use std::fs::{self, File, TryLockError};
 use std::io::Write;
 use std::path::{Component, Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context;
 
@@ -61,26 +62,41 @@ pub(super) fn suite(name: &str) -> anyhow::Result<Placed> {
     }
     let Some((file, bytes)) = shipped::find(name) else {
         let names: Vec<&str> = shipped::suites().map(|(name, _)| name).collect();
-        let message = format!("{name}: there is no such file, and no suite of that name ships: {}", names.join(", "));
+        let problem = match fs::metadata(path) {
+            Ok(facts) if facts.is_dir() => "is a folder, not a suite file",
+            Ok(_) => "is no regular file",
+            Err(_) => "there is no such file",
+        };
+        let message = format!("{name}: {problem}, and no suite of that name ships; there are {}", names.join(", "));
         return Err(Failure::usage(message).into());
     };
     Ok(Placed { suite: suite::read(file, bytes)?, files: Files::Embedded(shipped::FILES) })
 }
 
+/// How the names of temporary files begin: those of reports and those of tables (`types::temporary_file`).
+const TEMPORARY: [&str; 2] = [".write-", ".chunk-"];
+
 /// An output folder that this process owns until it is dropped.
 pub(super) struct Output {
     folder: PathBuf,
-    lock: File,
+    _lock: File,
 }
 
 impl Output {
     /// Makes the folder where needed and takes its lock.
     pub(super) fn open(folder: &Path) -> anyhow::Result<Self> {
         let refused = |error: std::io::Error| Failure::environment(format!("{}: {error}", folder.display()));
-        fs::create_dir_all(folder).map_err(refused)?;
-        let lock = File::create(folder.join(".lock")).map_err(refused)?;
+        make_folder(folder)?;
+        // Not truncated: the name may lead to a file that is not ours. Never removed: whoever waits for a file that is
+        // gone holds another lock than whoever comes next.
+        let lock = File::options().write(true).create(true).truncate(false).open(folder.join(".lock"));
+        let lock = lock.map_err(refused)?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { folder: folder.to_owned(), lock }),
+            Ok(()) => {
+                // Ours alone: what was begun and not finished here belongs to a run that was killed.
+                sweep(folder, Duration::ZERO);
+                Ok(Self { folder: folder.to_owned(), _lock: lock })
+            }
             Err(TryLockError::WouldBlock) => Err(Failure::environment(format!(
                 "{}: another run is writing here; wait for it or choose another folder with --out",
                 folder.display()
@@ -105,11 +121,35 @@ impl Output {
     }
 }
 
-impl Drop for Output {
-    fn drop(&mut self) {
-        // Unlocking comes with closing; the empty file goes so that a finished folder holds results only.
-        let _ = fs::remove_file(self.folder.join(".lock"));
-        let _ = self.lock.unlock();
+/// Makes a folder with its parents.
+fn make_folder(folder: &Path) -> Result<(), Failure> {
+    fs::create_dir_all(folder).map_err(|error| {
+        let reason = if folder.exists() { "is a file, not a folder".to_owned() } else { error.to_string() };
+        Failure::environment(format!("{}: {reason}", folder.display()))
+    })
+}
+
+/// How long a temporary file in a folder that several runs may share is left alone: writing one takes seconds.
+const ABANDONED_AFTER: Duration = Duration::from_secs(60 * 60);
+
+/// The folder of finished chunks, made where needed. One given with `--cache` may be shared between runs.
+pub(super) fn chunks(given: Option<&Path>, output: &Output) -> anyhow::Result<PathBuf> {
+    let own = output.folder().join("observations");
+    let folder = given.unwrap_or(&own);
+    make_folder(folder)?;
+    sweep(folder, if given.is_none() { Duration::ZERO } else { ABANDONED_AFTER });
+    Ok(folder.to_owned())
+}
+
+/// Removes temporary files that a killed run left behind. One that cannot be removed harms nobody.
+fn sweep(folder: &Path, older_than: Duration) {
+    let ours = |name: &str| name.ends_with(".tmp") && TEMPORARY.iter().any(|prefix| name.starts_with(prefix));
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let age = || entry.metadata().ok()?.modified().ok()?.elapsed().ok();
+        let named = entry.file_name().to_str().is_some_and(ours);
+        if named && (older_than.is_zero() || age().is_some_and(|age| age > older_than)) {
+            let _ = fs::remove_file(entry.path());
+        }
     }
 }
 
@@ -120,7 +160,7 @@ pub(super) fn write_whole(
 ) -> anyhow::Result<PathBuf> {
     let refused = |error: std::io::Error| Failure::environment(format!("{}: {error}", path.display()));
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut temporary = temporary_file(folder, ".write-").map_err(refused)?;
+    let mut temporary = temporary_file(folder, TEMPORARY[0]).map_err(refused)?;
     {
         let mut buffered = std::io::BufWriter::new(temporary.as_file_mut());
         write(&mut buffered).with_context(|| path.display().to_string())?;

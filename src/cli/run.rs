@@ -12,6 +12,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::exit::{self, Failure};
 use super::{Compute, default_output, place, report, say};
 use crate::audit::{self, Request};
+use crate::report::check_templates;
 use crate::types::{Artifact, Audit, ProbePlan, Verdict, write_probes};
 
 #[derive(Args)]
@@ -44,13 +45,14 @@ impl Run {
     pub(super) fn run(&self, arguments: &[OsString]) -> anyhow::Result<u8> {
         let started = jiff::Timestamp::now();
         let formats = report::formats(&self.format)?;
+        // Hours of work must not end at a template that could have been refused at once.
+        self.templates.as_deref().map(check_templates).transpose()?;
         let placed = place::suite(&self.suite)?;
         let model = placed.model(self.model.as_deref())?;
         let place::Placed { suite, files } = placed;
-        let output = place::Output::open(&self.out.clone().unwrap_or_else(|| default_output(&suite.name)))?;
-        let chunks = self.cache.clone().unwrap_or_else(|| output.folder().join("observations"));
-        std::fs::create_dir_all(&chunks)
-            .map_err(|error| Failure::environment(format!("{}: {error}", chunks.display())))?;
+        let folder = self.out.clone().map_or_else(|| default_output(&suite.name), Ok)?;
+        let output = place::Output::open(&folder)?;
+        let chunks = place::chunks(self.cache.as_deref(), &output)?;
         let encoder = self.compute.load(&model)?;
 
         let stop = stop_on_interrupt()?;

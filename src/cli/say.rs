@@ -18,12 +18,15 @@ pub(super) fn inert(text: &str) -> String {
     safe
 }
 
-/// A line on stdout.
+/// A line on stdout. That nobody reads on (`| head`) is no failure: it must not change an exit code.
 ///
 /// # Errors
-/// When stdout is closed.
+/// When stdout cannot be written.
 pub(super) fn line(text: impl AsRef<str>) -> std::io::Result<()> {
-    writeln!(std::io::stdout().lock(), "{}", inert(text.as_ref()))
+    match writeln!(std::io::stdout().lock(), "{}", inert(text.as_ref())) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        result => result,
+    }
 }
 
 /// A line on stderr: what happens, as opposed to what came out.

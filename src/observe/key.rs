@@ -1,7 +1,7 @@
 //! The name of a chunk: a SHA-256 over everything its contents depend on. Labels and groups are not in it: they join from
 //! the plan when the chunk is read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
@@ -32,6 +32,17 @@ pub fn sources(plans: &[ProbePlan], files: &Files) -> Sources {
             (name.to_owned(), hashed)
         })
         .collect()
+}
+
+/// The files of these plans that no longer hold what they held when they were hashed. A chunk is named by the first
+/// contents, so it may not keep what was drawn from others. Looked at after drawing.
+pub(super) fn changed<'a>(job: &Job<'_>, plans: &'a [ProbePlan]) -> BTreeSet<&'a str> {
+    let names: BTreeSet<&str> = plans.iter().flat_map(|plan| plan.recipe.files.iter().map(|name| &**name)).collect();
+    let holds = |name: &&str| match job.sources.get(*name) {
+        Some(Ok((_, sha256))) => source_bytes(job.files, name).is_ok_and(|bytes| hexadecimal(&bytes) == *sha256),
+        _ => false,
+    };
+    names.into_par_iter().filter(|name| !holds(name)).collect()
 }
 
 fn hexadecimal(bytes: &[u8]) -> String {

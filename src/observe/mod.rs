@@ -57,7 +57,7 @@ pub struct Job<'a> {
 pub struct Observed {
     /// The observations.
     pub observations: Observations,
-    /// Probes computed now.
+    /// Probes the model was shown now; those that could not be used are neither computed nor reused.
     pub computed: usize,
     /// Probes taken from finished chunks.
     pub reused: usize,
@@ -126,8 +126,7 @@ pub fn observe(job: &Job<'_>) -> Result<Observed, ObserveError> {
         });
         for (number, span) in spans.iter().enumerate() {
             let plans = &job.plans[span.clone()];
-            let done = observed.computed + observed.reused;
-            let interrupted = || ObserveError::Interrupted { done, planned: job.plans.len() };
+            let interrupted = || ObserveError::Interrupted { done: span.start, planned: job.plans.len() };
             let chunk = if finished[number] {
                 observed.reused += plans.len();
                 read_chunk(&paths[number])?
@@ -139,11 +138,11 @@ pub fn observe(job: &Job<'_>) -> Result<Observed, ObserveError> {
                 debug_assert_eq!(pending.number, number, "chunks arrive in order");
                 let chunk = encode(job, plans, pending.pictures, &mut observed.observations.quarantined)?;
                 write_chunk(&paths[number], &chunk)?;
-                observed.computed += plans.len();
+                observed.computed += chunk.ids.len();
                 chunk
             };
             observed.observations.push(plans, chunk, Some(paths[number].clone()));
-            (job.progress)(observed.computed + observed.reused, observed.computed);
+            (job.progress)(span.end, observed.computed);
         }
         Ok(())
     })?;
@@ -167,17 +166,28 @@ fn spans(plans: &[ProbePlan]) -> Vec<std::ops::Range<usize>> {
     spans
 }
 
+/// Draws the probes of one chunk.
 fn prepare(job: &Job<'_>, renderer: &Renderer<'_>, plans: &[ProbePlan]) -> Vec<Prepared> {
     use rayon::prelude::*;
-    plans
-        .par_iter()
-        .map(|plan| {
-            let rendered = renderer.render(plan)?;
-            let image =
-                job.encoder.preprocess(&rendered.image).map_err(|error| ProbeError::Picture(error.to_string()))?;
-            Ok((image, rendered.cover, rendered.notes))
-        })
-        .collect()
+    let draw = |plan: &ProbePlan| {
+        let rendered = renderer.render(plan)?;
+        let image = job.encoder.preprocess(&rendered.image).map_err(|error| ProbeError::Picture(error.to_string()))?;
+        Ok((image, rendered.cover, rendered.notes))
+    };
+    let drawn: Vec<Prepared> = plans.par_iter().map(draw).collect();
+    let changed = key::changed(job, plans);
+    let unchanged = |(plan, prepared): (&ProbePlan, Prepared)| match plan
+        .recipe
+        .files
+        .iter()
+        .find(|name| changed.contains(&***name))
+    {
+        Some(name) if prepared.is_ok() => {
+            Err(ProbeError::Picture(format!("{name}: was changed while the run was going on; run again")))
+        }
+        _ => prepared,
+    };
+    plans.iter().zip(drawn).map(unchanged).collect()
 }
 
 /// Runs the model on what could be drawn; the rest, and what the model gives no finite answer to, is quarantined.

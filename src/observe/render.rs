@@ -54,7 +54,8 @@ impl<'a> Renderer<'a> {
         if plan.source.is_some() {
             return Err(ProbeError::Picture(format!("its clean twin {id} is itself drawn over another probe")));
         }
-        let image = Arc::new(self.render(plan)?.image);
+        let unusable = |error: ProbeError| ProbeError::Picture(format!("its clean twin cannot be used: {error}"));
+        let image = Arc::new(self.render(plan).map_err(unusable)?.image);
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.len() == KEPT {
             kept.pop_front();

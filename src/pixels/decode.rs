@@ -84,6 +84,9 @@ pub fn decode(bytes: &[u8]) -> Result<Decoded, PixelError> {
     if bytes.len() > MAX_BYTES {
         return Err(PixelError::Size(format!("file of {} bytes; the limit is {MAX_BYTES}", bytes.len())));
     }
+    if bytes.is_empty() {
+        return Err(PixelError::Damaged("it is empty (0 bytes); fetch the file again".into()));
+    }
     let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format();
     let reader = reader.map_err(|error| PixelError::Damaged(error.to_string()))?;
     let header = match reader.format() {

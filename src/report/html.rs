@@ -60,18 +60,9 @@ impl Format for Html {
 /// When the record holds a number that is none, a template is unknown, unreadable or broken, or the writer refuses.
 pub fn write_html(audit: &Audit, templates: Option<&Path>, out: &mut dyn Write) -> Result<(), ReportError> {
     let sources = sources(templates)?;
+    let environment = prepared(&sources)?;
     let embedded = |name: &str| sources.iter().find(|(other, _)| *other == name).map_or("", |(_, text)| text.as_str());
     let (style, script) = (embedded("report.css"), embedded("report.js"));
-    for (name, text) in [("report.css", style), ("report.js", script)] {
-        if text.contains("</") || text.contains("<!--") {
-            let message = "holds `</` or `<!--`, which would end its element".to_owned();
-            return Err(ReportError::Template { name: name.to_owned(), message });
-        }
-    }
-    let mut environment = environment()?;
-    for (name, source) in &sources {
-        environment.add_template(name, source).map_err(|error| broken(name, &error))?;
-    }
     let page = Page::new(audit, json::digest(audit)?);
     let template = environment.get_template("report.html.j2").map_err(|error| broken("report.html.j2", &error))?;
     let html = template
@@ -86,6 +77,29 @@ pub fn write_html(audit: &Audit, templates: Option<&Path>, out: &mut dyn Write) 
         .map_err(|error| broken("report.html.j2", &error))?;
     out.write_all(html.as_bytes())?;
     Ok(())
+}
+
+/// Finds out before a run whether its report could be written with these templates.
+///
+/// # Errors
+/// When one is unknown, unreadable or no template.
+pub fn check_templates(folder: &Path) -> Result<(), ReportError> {
+    prepared(&sources(Some(folder))?).map(drop)
+}
+
+/// The templates, parsed.
+fn prepared<'a>(sources: &'a [(&'static str, String)]) -> Result<Environment<'a>, ReportError> {
+    for (name, text) in sources.iter().filter(|(name, _)| ["report.css", "report.js"].contains(name)) {
+        if text.contains("</") || text.contains("<!--") {
+            let message = "holds `</` or `<!--`, which would end its element".to_owned();
+            return Err(ReportError::Template { name: (*name).to_owned(), message });
+        }
+    }
+    let mut environment = environment()?;
+    for (name, source) in sources {
+        environment.add_template(name, source).map_err(|error| broken(name, &error))?;
+    }
+    Ok(environment)
 }
 
 /// The templates to use. A file that replaces nothing is refused: a misspelt name would be ignored in silence.

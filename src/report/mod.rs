@@ -17,7 +17,7 @@ use std::io::Write;
 use crate::types::{AUDIT_SCHEMA, Audit};
 
 pub use csv::Csv;
-pub use html::{Html, TEMPLATES, write_html};
+pub use html::{Html, TEMPLATES, check_templates, write_html};
 pub use json::{Json, digest};
 pub use junit::Junit;
 pub use markdown::Markdown;
