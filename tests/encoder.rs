@@ -280,7 +280,7 @@ fn what_is_known_of_the_reference_model_is_said() {
     vocabulary: 1514 tokens
     tokenizer: CLIP's byte-pair encoding, merges with SHA-256 a41617b61385be6d07da1484390df4be86c0f9830e81ce4ce569d0c057fb3ec9
     activation: QuickGELU, x * sigmoid(1.702 x); quick_gelu is true in the configuration
-    logit scale: 33.3101
+    logit scale: 33.310057
     size: 80 x 80 px
     resize: short side to 80 px, antialiased (pillow<13 bicubic)
     crop: centre

@@ -103,7 +103,10 @@ fn observations(
     let artifact = |name: &str, about: &str| Artifact { name: name.to_owned(), about: about.to_owned() };
     audit.provenance.artifacts = vec![
         artifact("probes.arrow", "every probe planned: id, set, cluster, twins, labels"),
-        artifact("observations.txt", "the Arrow files with what the model said: of the prompts, then of the probes in the order of the plan"),
+        artifact(
+            "observations.txt",
+            "the Arrow files with what the model said: of the prompts, then of the probes in the order of the plan",
+        ),
     ];
     Ok(())
 }
