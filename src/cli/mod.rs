@@ -103,7 +103,7 @@ fn start(arguments: Vec<OsString>) -> u8 {
     };
     result.unwrap_or_else(|error| {
         let mut stderr = std::io::stderr().lock();
-        let _ = writeln!(stderr, "clip-audit: {}", say::inert(&format!("{error:#}")));
+        let _ = writeln!(stderr, "clip-audit: {}", say::inert(&message(&error)));
         exit::of_error(&error)
     })
 }
@@ -111,4 +111,16 @@ fn start(arguments: Vec<OsString>) -> u8 {
 /// Where the program may write when the user names no folder.
 fn default_output(suite: &str) -> PathBuf {
     PathBuf::from("reports").join(suite)
+}
+
+/// The error with its causes, those left out whose words already stand in what they caused.
+fn message(error: &anyhow::Error) -> String {
+    error.chain().fold(String::new(), |mut text, cause| {
+        let cause = cause.to_string();
+        if !text.contains(&cause) {
+            text.push_str(if text.is_empty() { "" } else { ": " });
+            text.push_str(&cause);
+        }
+        text
+    })
 }

@@ -47,6 +47,7 @@ impl Run {
         let placed = place::suite(&self.suite)?;
         let model = placed.model(self.model.as_deref())?;
         let place::Placed { suite, files } = placed;
+        suite.notes.iter().for_each(|note| say::log(note.to_string()));
         let output = place::Output::open(&self.out.clone().unwrap_or_else(|| default_output(&suite.name)))?;
         let chunks = self.cache.clone().unwrap_or_else(|| output.folder().join("observations"));
         std::fs::create_dir_all(&chunks)
@@ -101,7 +102,10 @@ fn observations(
     let artifact = |name: &str, about: &str| Artifact { name: name.to_owned(), about: about.to_owned() };
     audit.provenance.artifacts = vec![
         artifact("probes.arrow", "every probe planned: id, set, cluster, twins, labels"),
-        artifact("observations.txt", "the Arrow files with what the model said: of the prompts, then of the probes in the order of the plan"),
+        artifact(
+            "observations.txt",
+            "the Arrow files with what the model said: of the prompts, then of the probes in the order of the plan",
+        ),
     ];
     Ok(())
 }
