@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use clip_audit::gate::{Gate, SetUse, Waiver, count_use, judge, overall, quarantine_findings, sort};
+use clip_audit::gate::{Gate, SetUse, Waiver, copy_findings, count_use, judge, overall, quarantine_findings, sort};
 use clip_audit::types::{
     Direction, Estimate, Finding, Judgement, Measurement, Origin, ProbeId, ProbePlan, Quantity, Quarantined, Recipe,
     Scale, Severity, Simultaneous, Value, Verdict,
@@ -294,6 +294,64 @@ fn gates_and_waivers_are_checked() {
     assert_eq!(Waiver { owner: " ".into(), ..waiver("a", "2026-12-31") }.check()[0].path, ["owner"]);
     let bad = json!({"gate": "a", "until": "2026-02-30", "owner": "b", "reason": "c"});
     assert!(serde_json::from_value::<Waiver>(bad).is_err());
+}
+
+#[test]
+fn copies_are_no_independent_evidence() {
+    // 200 pictures, each its own cluster; `same` of them hold the bytes of the first.
+    let found = |same: usize, one_cluster: bool| -> Vec<String> {
+        let plan = |place: usize| ProbePlan {
+            id: ProbeId::from(format!("p{place}").as_str()),
+            set: "photos".into(),
+            labels: [].into(),
+            source: None,
+            control: None,
+            cluster: if one_cluster && place < same { "shared".into() } else { format!("c{place}").as_str().into() },
+            recipe: Recipe {
+                generator: "test@1",
+                parameters: "{}".into(),
+                files: vec![format!("{place}.png").as_str().into()],
+                seed: 0,
+            },
+        };
+        let plans: Vec<ProbePlan> = (0..200).map(plan).collect();
+        let names: Vec<(String, String)> = (0..200)
+            .map(|place| (format!("{place}.png"), format!("sha {}", if place < same { 0 } else { place })))
+            .collect();
+        let contents: BTreeMap<&str, &str> = names.iter().map(|(name, sha)| (name.as_str(), sha.as_str())).collect();
+        let findings = copy_findings(&plans, &contents);
+        findings
+            .iter()
+            .map(|one| format!("{:?} {:?} {}: {}", one.verdict, one.severity, one.title, one.message))
+            .collect()
+    };
+    assert_eq!(found(1, false), Vec::<String>::new());
+    assert_eq!(found(50, true), Vec::<String>::new());
+    let copies = "of 200 clusters of `photos` repeat a picture of another cluster byte for byte, for example `c0` and `c1`: \
+                  copies are no independent evidence; take them out, or give them one cluster";
+    assert_eq!(found(3, false), [format!("Warn Info copies in photos: 2 {copies}")]);
+    assert_eq!(found(4, false), [format!("Inconclusive High copies in photos: 3 {copies}")]);
+}
+
+#[test]
+fn a_pass_that_is_none_says_so() {
+    // Undecided and counted as passed: the gate, its rule and the judgement say it.
+    let found = one(&gate(json!({"max": 0.1, "undecided": "pass"})), estimate(0.12, 0.08, 0.16, 0.95));
+    assert_eq!(found.verdict, Verdict::Pass);
+    assert_eq!(found.rule, "at most 10 % (95 % interval; undecided counts as passed)");
+    assert!(found.message.ends_with("; the gate counts undecided as passed"), "{}", found.message);
+    let clear = one(&gate(json!({"max": 0.5, "id": "other"})), estimate(0.12, 0.08, 0.16, 0.95));
+    assert_eq!(
+        overall(&[found, clear]),
+        (Judgement::Pass, "all 2 gates passed, 1 of them undecided and counted as passed".to_owned())
+    );
+    // A floor under something that is worse when higher.
+    let found = one(&gate(json!({"min": 0.05})), estimate(0.9, 0.8, 0.95, 0.95));
+    assert!(
+        found.message.ends_with("the gate asks for at least 5 %, although a higher number is worse"),
+        "{}",
+        found.message
+    );
 }
 
 #[test]

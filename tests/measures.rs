@@ -192,11 +192,38 @@ fn exact_ties_go_to_the_lowest_label() {
     let mut seen = World::default();
     seen.probe("p", "set", "c", &[], "dog");
     let mut observations = seen.observe();
-    // Two labels with one and the same text feature.
-    let rows: Vec<_> = ["pig", "dog", "dog", "pig", "pig"].map(vector).to_vec();
+    // The picture is a dog: `dog` and `money bag` are equally far from it on both sides, all others are at right angles.
+    let rows = [
+        [0.0, 0.0, 0.0, 1.0, 0.0],
+        [0.0, 0.6, 0.8, 0.0, 0.0],
+        [0.0, 0.6, -0.8, 0.0, 0.0],
+        vector("spider"),
+        vector("poodle"),
+    ];
     observations.prompt_features = Matrix::from_rows(LABELS.len(), &rows).unwrap();
     let top: Vec<u32> = readout().predict(&observations).unwrap().top[0].iter().map(|one| one.label).collect();
     assert_eq!(top, [1, 2, 0, 3, 4]);
+}
+
+#[test]
+fn labels_the_model_cannot_tell_apart_are_refused() {
+    let mut world = World::default();
+    world.probe("p", "set", "c", &[], "dog");
+    let mut observations = world.observe();
+    let mut rows = LABELS.map(vector).to_vec();
+    // Full-width letters, entities and a cut context make equal token ids; another batch rounds differently.
+    rows[3] = rows[1].map(|value| value * 3.0);
+    rows[3][0] = 1e-6;
+    observations.prompt_features = Matrix::from_rows(LABELS.len(), &rows).unwrap();
+    let Err(MeasureError::Readout(message)) = readout().predict(&observations) else { panic!("was not refused") };
+    assert_eq!(
+        message,
+        "the labels `dog` and `pig` have the same text features, so `pig` could never be answered: the tokenizer reads \
+         them as one text, or the model does not tell texts apart; leave one out"
+    );
+    rows[3][0] = 1e-3;
+    observations.prompt_features = Matrix::from_rows(LABELS.len(), &rows).unwrap();
+    assert!(readout().predict(&observations).is_ok());
 }
 
 #[test]

@@ -420,6 +420,18 @@ fn every_layout_stays_on_the_canvas_and_a_word_too_wide_says_so() {
 }
 
 #[test]
+fn a_word_that_cannot_be_seen_is_no_attack() {
+    let (_folder, mut suite) = flat(80, 128);
+    let yaml = "typographic: {base: clean, words: [{text: ox, target: y}], layout: banner, size: [0.3], opacity: [0.5, 0.001], control: none}";
+    let plans = suite.add("attack", yaml).unwrap().to_vec();
+    assert!(suite.render(&plans[0]).unwrap().cover.unwrap() > 0.0);
+    assert_eq!(
+        suite.render(&plans[1]).unwrap_err().to_string(),
+        "`ox` changes no pixel of its clean twin; make it larger or stronger"
+    );
+}
+
+#[test]
 fn what_cannot_be_painted_is_refused_with_the_reason() {
     let suite = Suite::with_objects(80);
     let words = [

@@ -97,9 +97,10 @@ fn line_ends_and_a_byte_order_mark_change_nothing() {
 fn what_has_no_effect_is_noted() {
     let notes: Vec<String> = good("notes.yaml").notes.iter().map(ToString::to_string).collect();
     insta::assert_snapshot!(notes.join("\n"), @r"
-    8:11: probes[1].id: nothing measures the probe set `attack`
-    12:63: gates[0].min: this gate cannot fail: `accuracy` is never beyond 0
-    13:69: gates[1].max: `accuracy` is worse when lower, and `max` lets that pass; is `min` meant?
+    9:11: probes[2].id: nothing measures the probe set `idle`
+    14:69: gates[0].max: `accuracy` is worse when lower, and `max` lets that pass; is `min` meant?
+    15:27: gates[1].measure: a model that recognises nothing would pass, for it cannot be misled: add a gate `min` on the accuracy of `clean`
+    16:20: quarantine.max: 50 % of a set may be unusable and the audit still passes
     ");
 }
 

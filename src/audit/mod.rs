@@ -104,6 +104,7 @@ pub fn run(request: &Request<'_>) -> Result<Done, AuditError> {
     let mut findings = gate::judge(&suite.gates, &suite.waivers, &measured.measurements, request.today);
     let used = gate::count_use(&plans, &observations.quarantined, &groups(suite));
     findings.extend(gate::quarantine_findings(&used, suite.quarantine.max));
+    findings.extend(gate::copy_findings(&plans, &record::contents(&sources)));
     gate::sort(&mut findings);
     let (judgement, reason) = gate::overall(&findings);
 

@@ -25,6 +25,11 @@ pub(super) fn suite(suite: &Suite, sets: Vec<SetRecord>, sources: &Sources) -> S
     }
 }
 
+/// SHA-256 of the files that could be read, by name.
+pub(super) fn contents(sources: &Sources) -> BTreeMap<&str, &str> {
+    sources.iter().filter_map(|(name, file)| Some((name.as_str(), file.as_ref().ok()?.1.as_str()))).collect()
+}
+
 /// What the numbers of every measure mean.
 pub(super) fn measures(suite: &Suite) -> Vec<MeasureRecord> {
     let about = |name: &str| AnyMeasure::KINDS.iter().find(|kind| kind.name == name).map_or("", |kind| kind.about);

@@ -2,6 +2,7 @@
 //! is undecided.
 
 use crate::audit::AuditError;
+use crate::measure::MeasureError;
 use crate::model::ModelError;
 use crate::observe::ObserveError;
 use crate::probe::ProbeError;
@@ -89,6 +90,7 @@ fn of_audit(error: &AuditError) -> u8 {
         AuditError::Plan(error) => of_plan(error),
         AuditError::Observe(ObserveError::Model(error)) => of_model(error),
         AuditError::Observe(ObserveError::Interrupted { .. }) => INTERRUPTED,
+        AuditError::Measure { source: MeasureError::Readout(_), .. } => INPUT,
         AuditError::Observe(ObserveError::Chunk(ChunkError::Io { .. } | ChunkError::Damaged { .. }))
         | AuditError::Measure { .. }
         | AuditError::Evidence(_) => ENVIRONMENT,

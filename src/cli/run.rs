@@ -50,6 +50,7 @@ impl Run {
         let placed = place::suite(&self.suite)?;
         let model = placed.model(self.model.as_deref())?;
         let place::Placed { suite, files } = placed;
+        suite.notes.iter().for_each(|note| say::log(note.to_string()));
         let folder = self.out.clone().map_or_else(|| default_output(&suite.name), Ok)?;
         let output = place::Output::open(&folder)?;
         let chunks = place::chunks(self.cache.as_deref(), &output)?;

@@ -2,8 +2,8 @@
 
 use jiff::civil::Date;
 
-use super::{Gate, On, Undecided, Waiver, finding_id};
-use crate::types::{Bound, Estimate, Finding, Measurement, Origin, Scale, Severity, Value, Verdict};
+use super::{COUNTED_AS_PASSED, Gate, On, Undecided, Waiver, finding_id};
+use crate::types::{Bound, Direction, Estimate, Finding, Measurement, Origin, Scale, Severity, Value, Verdict};
 
 /// The side of its limit a number has to be on.
 #[derive(Clone, Copy)]
@@ -52,6 +52,15 @@ impl Limit {
             Verdict::Warn
         } else {
             Verdict::Inconclusive
+        }
+    }
+
+    /// What a reader must know of a gate that looks the other way: what is worse passes it.
+    fn lets_worse_pass(self, worse: Direction) -> &'static str {
+        match (self, worse) {
+            (Self::Min(_), Direction::Higher) => ", although a higher number is worse",
+            (Self::Max(_), Direction::Lower) => ", although a lower number is worse",
+            _ => "",
         }
     }
 
@@ -126,6 +135,7 @@ fn judge_one(gate: &Gate, measurement: &Measurement) -> Finding {
     if let Some(rows) = rows {
         message.push_str(&format!(" ({}, for {} rows together)", level, rows.rows));
     }
+    message.push_str(limit.lets_worse_pass(measurement.worse));
     if matches!(verdict, Verdict::Warn | Verdict::Inconclusive) {
         message.push_str(&format!("; undecided: {}", needed(limit, estimate, measurement)));
         match gate.undecided {
@@ -135,13 +145,18 @@ fn judge_one(gate: &Gate, measurement: &Measurement) -> Finding {
             }
             Some(Undecided::Pass) => {
                 verdict = Verdict::Pass;
-                message.push_str("; the gate counts undecided as passed");
+                message.push_str(COUNTED_AS_PASSED);
             }
             None => {}
         }
     }
+    let settled = match gate.undecided {
+        Some(Undecided::Fail) => "; undecided counts as failed",
+        Some(Undecided::Pass) => "; undecided counts as passed",
+        None => "",
+    };
     Finding {
-        rule: format!("{} ({family})", limit.words(scale, decimals)),
+        rule: format!("{} ({family}{settled})", limit.words(scale, decimals)),
         judged: Some(value.clone()),
         ..blank(gate, verdict, message, Some(measurement))
     }

@@ -1,5 +1,6 @@
 //! Gates: limits of a suite against measurements. The verdict looks at the whole interval, never at the point alone.
 
+mod copies;
 mod judge;
 mod overall;
 mod quarantine;
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::types::{Origin, Problem, Severity, digest};
 
+pub use copies::copy_findings;
 pub use judge::judge;
 pub use overall::{overall, sort};
 pub use quarantine::{SetUse, count_use, quarantine_findings};
@@ -109,6 +111,9 @@ impl Waiver {
             .collect()
     }
 }
+
+/// How the message of a finding ends that would be undecided, did the gate not count that as passed.
+const COUNTED_AS_PASSED: &str = "; the gate counts undecided as passed";
 
 /// The stable id of a finding: `F-` and eight hexadecimal digits over its origin, gate and subject.
 fn finding_id(origin: Origin, gate: &str, subject: &str) -> String {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::COUNTED_AS_PASSED;
 use crate::types::{Finding, Judgement, Origin, Verdict};
 
 /// What a finding does to the judgement.
@@ -57,13 +58,18 @@ pub fn overall(findings: &[Finding]) -> (Judgement, String) {
     let waived: BTreeSet<&str> =
         findings.iter().filter(|one| one.verdict == Verdict::Waived).map(|one| one.gate.as_str()).collect();
     let passed = gates.len() - waived.len();
-    let reason = match (passed, waived.len()) {
+    let undecided = of(Weight::Counts).filter(|finding| finding.message.ends_with(COUNTED_AS_PASSED));
+    let undecided: BTreeSet<&str> = undecided.map(|finding| finding.gate.as_str()).collect();
+    let mut reason = match (passed, waived.len()) {
         (1, 0) => "the one gate passed".to_owned(),
         (passed, 0) => format!("all {passed} gates passed"),
         (passed, waived) => {
             format!("{passed} of {} gate{} passed, {waived} failed and waived", gates.len(), plural(gates.len()))
         }
     };
+    if !undecided.is_empty() {
+        reason.push_str(&format!(", {} of them undecided and counted as passed", undecided.len()));
+    }
     (Judgement::Pass, reason)
 }
 

@@ -96,20 +96,30 @@ fn allowed(max: f64) -> String {
 }
 
 fn finding(set: &SetUse, group: &str, verdict: Verdict, severity: Severity, message: String, max: f64) -> Finding {
-    let subject = format!("quarantine {} {group}", set.set);
+    let rule = format!("{} of a set or group", allowed(max));
+    data_quality("quarantine", &set.set, group, (verdict, severity), message, rule, max)
+}
+
+/// A finding about the inputs of a set: `about` is what is wrong with them.
+pub(super) fn data_quality(
+    about: &str,
+    set: &str,
+    group: &str,
+    (verdict, severity): (Verdict, Severity),
+    message: String,
+    rule: String,
+    max: f64,
+) -> Finding {
+    let subject = format!("{about} {set} {group}");
     Finding {
         id: finding_id(Origin::DataQuality, "", &subject),
         origin: Origin::DataQuality,
         verdict,
         severity,
-        title: if group.is_empty() {
-            format!("quarantine in {}", set.set)
-        } else {
-            format!("quarantine in {}: {group}", set.set)
-        },
+        title: if group.is_empty() { format!("{about} in {set}") } else { format!("{about} in {set}: {group}") },
         message,
         gate: String::new(),
-        rule: format!("{} of a set or group", allowed(max)),
+        rule,
         limit: Some(max),
         bound: Some(Bound::AtMost),
         measurement: None,

@@ -69,6 +69,10 @@ impl Measure for AccuracyDrop {
         &self.by
     }
 
+    fn presumes(&self) -> Option<&str> {
+        Some(&self.clean)
+    }
+
     fn check(&self) -> Vec<Problem> {
         check_by(&self.by)
     }

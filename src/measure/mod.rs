@@ -152,6 +152,11 @@ pub trait Measure: Send + Sync {
         &[]
     }
 
+    /// The set whose pictures the model must recognise for a good number to mean anything: what sees nothing cannot be
+    /// misled.
+    fn presumes(&self) -> Option<&str> {
+        None
+    }
     /// The numbers. What cannot be estimated is returned as `NotMeasured`, never left out.
     ///
     /// # Errors
@@ -168,6 +173,9 @@ pub enum MeasureError {
     /// The observations do not hold what the measure needs.
     #[error("{0}")]
     Observations(String),
+    /// The model's features do not allow a readout: the label set does not fit the model.
+    #[error("{0}")]
+    Readout(String),
 }
 
 /// The labels of a `by` list as `Needs::labels` wants them.

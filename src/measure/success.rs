@@ -98,6 +98,10 @@ impl Measure for AttackSuccess {
         &self.by
     }
 
+    fn presumes(&self) -> Option<&str> {
+        Some(&self.clean)
+    }
+
     fn check(&self) -> Vec<Problem> {
         check_by(&self.by)
     }

@@ -14,6 +14,10 @@ use crate::types::{Matrix, Observations, Problem};
 /// How many labels of a prediction are kept.
 const KEPT: usize = 5;
 
+/// Two class vectors whose cosine is this close to 1 are one: 100 times what rounding in f32 features can make of equal
+/// prompts, and far below what a different word makes of them.
+const SAME: f64 = 1e-10;
+
 /// Zero-shot classification over a label set.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -51,6 +55,26 @@ impl ZeroShot {
                 })
             })
             .collect()
+    }
+}
+
+impl ZeroShot {
+    /// Of two labels with one class vector the second could never be answered: an attack on it would never succeed, and
+    /// its pictures would never be right.
+    fn distinct(&self, classes: &[Vec<f64>]) -> Result<(), MeasureError> {
+        let same = |first: &[f64], second: &[f64]| {
+            1.0 - first.iter().zip(second).map(|(first, second)| first * second).sum::<f64>() < SAME
+        };
+        for (place, (label, class)) in self.labels.iter().zip(classes).enumerate() {
+            let before = self.labels.iter().zip(classes).take(place);
+            if let Some((other, _)) = before.into_iter().find(|(_, other)| same(other, class)) {
+                return Err(MeasureError::Readout(format!(
+                    "the labels `{other}` and `{label}` have the same text features, so `{label}` could never be answered: \
+                     the tokenizer reads them as one text, or the model does not tell texts apart; leave one out"
+                )));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -135,6 +159,7 @@ impl Read for ZeroShot {
 
     fn predict(&self, seen: &Observations) -> Result<Predictions, MeasureError> {
         let classes = self.classes(seen)?;
+        self.distinct(&classes)?;
         let mut top = Vec::with_capacity(seen.probes.len());
         let mut unusable = None;
         seen.for_each_chunk(|_, chunk| {

@@ -12,6 +12,8 @@ use crate::types::{Direction, Problem, Scale};
 const ID: usize = 64;
 /// Longest name of a suite.
 const NAME: usize = 200;
+/// A larger share of unusable inputs is worth a word.
+const SOME: f64 = 0.2;
 
 /// Reports everything found; returns the order in which probe sets are planned (indices, as in the file, but every set
 /// after those it uses). Where problems were found, the order is of no use.
@@ -302,12 +304,13 @@ impl<'a> Check<'a> {
                 let message = format!("{} is {what}, {least} to {most}, found {limit}{remedy}", quote(statistic.name));
                 self.add("gates", index, &[field.to_owned()], message);
             } else if (field == "max" && limit >= most) || (field == "min" && limit <= least) {
-                self.note(
-                    "gates",
-                    index,
-                    &[field],
-                    format!("this gate cannot fail: {} is never beyond {limit}", quote(statistic.name)),
+                // It would count as a gate that passed.
+                let message = format!(
+                    "this gate cannot fail: {} is never beyond {limit}; give another limit, or take the gate out: what is \
+                     measured is reported without one",
+                    quote(statistic.name)
                 );
+                self.add("gates", index, &[field.to_owned()], message);
             }
         }
         let wrong = match statistic.worse {
@@ -371,9 +374,47 @@ impl<'a> Check<'a> {
                 );
             }
         }
+        self.presumed();
+        if let Some(quarantine) = draft.quarantine.as_ref().filter(|quarantine| quarantine.max > SOME) {
+            let (trail, place) = self.tree.follow(["quarantine", "max"]);
+            let share = Scale::Share.format(quarantine.max, 1);
+            let message = format!("{share} of a set may be unusable and the audit still passes");
+            self.notes.add(place, &trail, message);
+        }
         if draft.gates.is_empty() {
             let message = "the suite has no gates: the audit measures and judges nothing";
             self.notes.add(self.tree.place, &[], message);
+        }
+    }
+
+    /// Gates on how far a model is misled, where no gate asks whether it recognises anything.
+    fn presumed(&mut self) {
+        let draft = self.draft;
+        let measure_of = |gate: &Gate| {
+            let place = self.measures.find(&gate.measure)?;
+            Some(&draft.measures.get(place)?.as_ref()?.compute)
+        };
+        let recognised: BTreeSet<String> = draft
+            .gates
+            .iter()
+            .flatten()
+            .filter(|gate| gate.min.is_some())
+            .flat_map(|gate| measure_of(gate).map_or(Vec::new(), |measure| measure.needs().truth))
+            .collect();
+        let mut told = BTreeSet::new();
+        let missing: Vec<(usize, String)> = draft
+            .gates
+            .iter()
+            .enumerate()
+            .filter_map(|(index, gate)| Some((index, measure_of(gate.as_ref()?)?.presumes()?.to_owned())))
+            .filter(|(_, set)| !recognised.contains(set) && told.insert(set.clone()))
+            .collect();
+        for (index, set) in missing {
+            let message = format!(
+                "a model that recognises nothing would pass, for it cannot be misled: add a gate `min` on the accuracy of {}",
+                quote(&set)
+            );
+            self.note("gates", index, &["measure"], message);
         }
     }
 

@@ -64,7 +64,7 @@ pub struct Suite {
     pub thumbnails: Option<Thumbnails>,
     /// What the suite states of the audited system.
     pub system: System,
-    /// What a reader should know although nothing is wrong: a set nothing measures, a gate that cannot fail.
+    /// What a reader should know although nothing is wrong: a set nothing measures, a gate that looks the other way.
     pub notes: Vec<Located>,
     /// The file as it was named.
     pub file: String,

@@ -151,7 +151,13 @@ impl Paint<'_> {
         } else {
             Vec::new()
         };
-        Ok(Rendered { cover: changed_share(base, &image), image, notes })
+        let cover = changed_share(base, &image);
+        // What cannot be seen cannot mislead: such a probe would count as a picture that withstood the word.
+        if cover == Some(0.0) {
+            let message = format!("`{}` changes no pixel of its clean twin; make it larger or stronger", self.text);
+            return Err(ProbeError::Picture(message));
+        }
+        Ok(Rendered { cover, image, notes })
     }
 
     /// The stamp of one copy, and what leads from the centre of the copy to its top left pixel: subtract the first two,
