@@ -182,7 +182,7 @@ frames = [colours, colours.transpose(Image.Transpose.FLIP_TOP_BOTTOM)]
 part = bytearray(gif)
 place = part.index(b"\x2c\0\0\0\0" + struct.pack("<HH", W, H))
 part[place + 5 : place + 7] = struct.pack("<H", W - 1)
-refuse("empty", b"", "first bytes")
+refuse("empty", b"", "0 bytes")
 refuse("text.png", b"hello, this is no picture at all", "first bytes")
 refuse("svg", b"<svg xmlns='http://www.w3.org/2000/svg'/>", "first bytes")
 refuse("tiff", saved(colours, "TIFF"), "first bytes")
