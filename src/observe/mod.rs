@@ -104,8 +104,10 @@ pub fn observe(job: &Job<'_>) -> Result<Observed, ObserveError> {
         spans.iter().map(|span| job.folder.join(key::chunk(job, &job.plans[span.clone()]))).collect();
     let mut finished: Vec<bool> = Vec::with_capacity(spans.len());
     for (span, path) in spans.iter().zip(&paths) {
-        // A chunk that lacks a probe held back an input that failed: it is tried again. A damaged one is made anew.
-        finished.push(path.exists() && read_chunk(path).is_ok_and(|chunk| chunk.ids.len() == span.len()));
+        // A chunk that lacks a probe held back an input that failed: it is tried again. A damaged one is made anew, and so
+        // is one that stands under another one's name.
+        let ids = job.plans[span.clone()].iter().map(|plan| &plan.id);
+        finished.push(path.exists() && read_chunk(path).is_ok_and(|chunk| chunk.ids.iter().eq(ids)));
     }
     let chunks = std::iter::once(job.folder.join(key::texts(job))).chain(paths.iter().cloned()).collect();
     let mut observed = Observed { observations: texts(job)?, computed: 0, reused: 0, chunks };
