@@ -23,6 +23,9 @@ use crate::types::{Direction, Estimate, Labels, Measurement, ProbeId, Scale, Tes
 /// Fewer levels than this make no trend.
 const LEVELS: usize = 4;
 
+/// The label that says whether a word was painted smaller than asked for.
+const SHRUNK: &str = "shrunk";
+
 /// Attack success along a numeric label.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -136,6 +139,11 @@ impl DoseResponse {
         let Attacks { attacks, mut out } = attacks(seen, readout, predictions, &self.clean, &self.attacked);
         let mut dosed = Vec::with_capacity(attacks.len());
         for attack in attacks {
+            if self.along == "size" && attack.labels().get(SHRUNK).is_some_and(|shrunk| **shrunk == *"yes") {
+                out.note(
+                    "are painted smaller than their `size` says, because the word did not fit: they stand at that size",
+                );
+            }
             match attack.labels().get(self.along.as_str()).and_then(|text| number(text)) {
                 Some(x) => dosed.push(Dosed { attack, x }),
                 None => {
@@ -206,7 +214,9 @@ impl DoseResponse {
             return Vec::new();
         };
         let key = |dosed: &'a Dosed<'a>| {
-            let labels = dosed.labels().iter().filter(|(label, _)| ***label != *self.along);
+            // Whether a word fitted follows from its size.
+            let other = |label: &str| label != self.along && label != SHRUNK;
+            let labels = dosed.labels().iter().filter(|(label, _)| other(label));
             let labels: Vec<(&str, &str)> = labels.map(|(label, value)| (&**label, &**value)).collect();
             (&dosed.attack.pair.clean.plan.id, labels)
         };
