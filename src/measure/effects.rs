@@ -74,7 +74,7 @@ pub(super) struct Effects {
     pub(super) selection: Vec<f64>,
     /// Effects of the blocks of the reporting half, [blocks, units], sigma.
     pub(super) reporting: Vec<f64>,
-    /// Benjamini and Hochberg's q of Student's test, per unit.
+    /// Student's test with the q of Benjamini and Hochberg, per unit; `None` where there is no spread.
     pub(super) tests: Vec<Option<Test>>,
     /// p of the max-statistic permutation, per unit.
     pub(super) family_wise: Vec<f64>,

@@ -161,6 +161,11 @@ pub trait Measure: Send + Sync {
         &[]
     }
 
+    /// Whether its numbers are of a readout; those of units are not.
+    fn of_readouts(&self) -> bool {
+        true
+    }
+
     /// The numbers. What cannot be estimated is returned as `NotMeasured`, never left out.
     ///
     /// # Errors

@@ -102,6 +102,10 @@ impl Measure for WordDrivenUnits {
         }
     }
 
+    fn of_readouts(&self) -> bool {
+        false
+    }
+
     fn measure(&self, seen: &Seen<'_>) -> Result<Measured, MeasureError> {
         let mut measured = Measured::default();
         let maker = Maker { seen, readout: "", each: 0 };

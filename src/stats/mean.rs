@@ -5,7 +5,10 @@ use super::rate::value;
 use super::{Bounds, MINIMUM_CLUSTERS, student_quantile};
 use crate::types::{Test, Value};
 
-/// Mean and standard error; `None` below two values.
+/// Spread below this share of the mean is rounding.
+const ROUNDING: f64 = 1e-12;
+
+/// Mean and standard error, 0 where the values differ by rounding only; `None` below two values.
 fn moments(values: &[f64]) -> Option<(f64, f64)> {
     let n = values.len() as f64;
     if values.len() < 2 {
@@ -13,7 +16,9 @@ fn moments(values: &[f64]) -> Option<(f64, f64)> {
     }
     let mean = values.iter().sum::<f64>() / n;
     let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
-    Some((mean, (squares / (n - 1.0) / n).sqrt()))
+    let deviation = (squares / (n - 1.0)).sqrt();
+    let spread = if deviation > ROUNDING * mean.abs() { deviation } else { 0.0 };
+    Some((mean, spread / n.sqrt()))
 }
 
 /// The mean of one value per cluster with Student's interval (Student 1908). Not measured below 10 values, and where all
