@@ -4,6 +4,7 @@
 mod architecture;
 mod checkpoints;
 mod commands;
+mod dose;
 mod encoder;
 mod gates;
 mod measures;
@@ -14,3 +15,4 @@ mod reports;
 mod statistics;
 mod suites;
 mod tokens;
+mod units;

@@ -11,7 +11,7 @@ use serde_json::json;
 
 /// A world whose features are unit vectors of labels: what the model says of a probe is chosen by the test.
 #[derive(Default)]
-struct World {
+pub(crate) struct World {
     plans: Vec<ProbePlan>,
     said: Vec<&'static str>,
     quarantined: Vec<Quarantined>,
@@ -21,7 +21,7 @@ const LABELS: [&str; 5] = ["poodle", "dog", "money bag", "pig", "spider"];
 
 impl World {
     /// A probe the model gives a label; an empty one quarantines it.
-    fn probe(
+    pub(crate) fn probe(
         &mut self,
         id: &str,
         set: &str,
@@ -43,7 +43,7 @@ impl World {
     }
 
     /// A clean, an attacked and (unless empty) a control probe of one picture of a poodle.
-    fn triple(&mut self, name: &str, cluster: &str, labels: &[(&str, &str)], said: [&'static str; 3]) {
+    pub(crate) fn triple(&mut self, name: &str, cluster: &str, labels: &[(&str, &str)], said: [&'static str; 3]) {
         let clean = format!("{name}-clean");
         if !self.plans.iter().any(|plan| plan.id.as_str() == clean) {
             self.probe(&clean, "clean", cluster, &[("label", "poodle")], said[0]);
@@ -61,7 +61,7 @@ impl World {
         }
     }
 
-    fn observe(&self) -> Observations {
+    pub(crate) fn observe(&self) -> Observations {
         let mut seen = Observations::default();
         seen.prompts = LABELS.map(str::to_owned).to_vec();
         seen.prompt_features = Matrix::from_rows(LABELS.len(), &LABELS.map(vector)).unwrap();
@@ -92,7 +92,7 @@ impl World {
         seen
     }
 
-    fn measure(&self, specification: serde_json::Value) -> Measured {
+    pub(crate) fn measure(&self, specification: serde_json::Value) -> Measured {
         let measure: AnyMeasure = serde_json::from_value(specification).unwrap();
         assert!(measure.check().is_empty());
         let observations = self.observe();
@@ -121,19 +121,19 @@ fn readout() -> ZeroShot {
     ZeroShot { labels: LABELS.map(str::to_owned).to_vec(), templates: vec!["{}".to_owned()] }
 }
 
-fn find<'a>(measured: &'a Measured, id: &str) -> &'a Measurement {
+pub(crate) fn find<'a>(measured: &'a Measured, id: &str) -> &'a Measurement {
     let ids: Vec<_> = measured.measurements.iter().map(|one| &one.id).collect();
     measured.measurements.iter().find(|one| one.id == id).unwrap_or_else(|| panic!("no {id} in {ids:#?}"))
 }
 
-fn estimate<'a>(measured: &'a Measured, id: &str) -> &'a Estimate {
+pub(crate) fn estimate<'a>(measured: &'a Measured, id: &str) -> &'a Estimate {
     match &find(measured, id).value {
         Value::Measured(estimate) => estimate,
         Value::NotMeasured { reason } => panic!("{id}: {reason}"),
     }
 }
 
-fn reason<'a>(measured: &'a Measured, id: &str) -> &'a str {
+pub(crate) fn reason<'a>(measured: &'a Measured, id: &str) -> &'a str {
     match &find(measured, id).value {
         Value::Measured(estimate) => panic!("{id}: {estimate:?}"),
         Value::NotMeasured { reason } => reason,

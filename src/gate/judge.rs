@@ -109,7 +109,8 @@ fn selects(gate: &Gate, measurement: &Measurement) -> bool {
         && measurement.statistic == gate.statistic
         && gate.readout.as_ref().is_none_or(|readout| *readout == measurement.readout)
         && match gate.on {
-            On::Overall => measurement.group.is_empty(),
+            // One unit is not everything: its number is no answer to a limit on the whole.
+            On::Overall => measurement.group.is_empty() && measurement.unit.is_none(),
             On::Each => measurement.simultaneous.is_some(),
         }
 }

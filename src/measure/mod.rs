@@ -2,11 +2,16 @@
 //! predictions first. A measure never sees a pixel.
 
 mod accuracy;
+mod activations;
+mod attacks;
 mod charts;
+mod dose;
 mod drop;
+mod effects;
 mod pairs;
 mod rows;
 mod success;
+mod units;
 mod zeroshot;
 
 use std::collections::BTreeMap;
@@ -14,8 +19,10 @@ use std::collections::BTreeMap;
 use crate::types::{ChunkError, Direction, Exhibit, Measurement, Observations, Problem, Scale, Tap, kinds};
 
 pub use accuracy::Accuracy;
+pub use dose::DoseResponse;
 pub use drop::AccuracyDrop;
 pub use success::AttackSuccess;
+pub use units::WordDrivenUnits;
 pub use zeroshot::ZeroShot;
 
 kinds! {
@@ -31,6 +38,8 @@ kinds! {
         "accuracy" => Accuracy(Accuracy): "share of probes given their own label, per label and per group",
         "attack-success" => AttackSuccess(AttackSuccess): "share of pictures a written word turns into its target, beside control twins",
         "accuracy-drop" => AccuracyDrop(AccuracyDrop): "accuracy lost from clean pictures to their attacked twins, paired",
+        "dose-response" => DoseResponse(DoseResponse): "attack success against a numeric label such as size: trend, and where it reaches half",
+        "word-driven-units" => WordDrivenUnits(WordDrivenUnits): "units whose activation a word changes beyond its control twin, chosen on half of the pictures",
     }
 }
 
@@ -157,6 +166,12 @@ pub trait Measure: Send + Sync {
     fn presumes(&self) -> Option<&str> {
         None
     }
+
+    /// Whether its numbers are of a readout; those of units are not.
+    fn of_readouts(&self) -> bool {
+        true
+    }
+
     /// The numbers. What cannot be estimated is returned as `NotMeasured`, never left out.
     ///
     /// # Errors

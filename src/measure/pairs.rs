@@ -88,12 +88,34 @@ impl LeftOut {
     }
 }
 
-/// Pairs every observed probe of `attacked` with its twin in `clean`.
-pub(super) fn pairs<'a>(seen: &Seen<'a>, predictions: &'a Predictions, clean: &str, attacked: &'a str) -> Pairs<'a> {
+/// The rows of an attacked probe and its twins.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Twins {
+    /// The attacked probe.
+    pub(super) attacked: usize,
+    /// Its clean twin.
+    pub(super) clean: usize,
+    /// Its control twin.
+    pub(super) control: Control,
+}
+
+/// What became of a control twin.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Control {
+    /// Its row.
+    Row(usize),
+    /// It was planned and could not be used.
+    Lost,
+    /// None was planned.
+    Unplanned,
+}
+
+/// Finds the twins of every observed probe of `attacked`, the clean one in `clean`; in plan order.
+pub(super) fn twins(seen: &Seen<'_>, clean: &str, attacked: &str) -> (Vec<Twins>, LeftOut) {
     let observations = seen.observations;
     let quarantined: BTreeSet<&ProbeId> = observations.quarantined.iter().map(|one| &one.probe).collect();
     let mut out = LeftOut::of(seen, attacked);
-    let mut pairs = Vec::new();
+    let mut found = Vec::new();
     for row in observations.rows_of(attacked) {
         let Some(probe) = observations.probes.get(row) else { continue };
         let Some(source) = &probe.plan.source else {
@@ -114,21 +136,35 @@ pub(super) fn pairs<'a>(seen: &Seen<'a>, predictions: &'a Predictions, clean: &s
             continue;
         }
         let control = match &probe.plan.control {
-            None => None,
-            Some(control) => {
-                let found = observations.row(control);
-                if found.is_none() {
-                    out.note("compared without control twin: it could not be used");
-                }
-                found.map(|row| predictions.top1(row))
+            None => Control::Unplanned,
+            Some(control) => observations.row(control).map_or(Control::Lost, Control::Row),
+        };
+        found.push(Twins { attacked: row, clean: twin_row, control });
+    }
+    (found, out)
+}
+
+/// Pairs every observed probe of `attacked` with its twin in `clean`, as a readout sees them.
+pub(super) fn pairs<'a>(seen: &Seen<'a>, predictions: &'a Predictions, clean: &str, attacked: &str) -> Pairs<'a> {
+    let (found, mut out) = twins(seen, clean, attacked);
+    let mut pairs = Vec::with_capacity(found.len());
+    for twins in found {
+        let probes = &seen.observations.probes;
+        let (Some(probe), Some(twin)) = (probes.get(twins.attacked), probes.get(twins.clean)) else { continue };
+        let control = match twins.control {
+            Control::Row(row) => Some(predictions.top1(row)),
+            Control::Unplanned => None,
+            Control::Lost => {
+                out.note("compared without control twin: it could not be used");
+                None
             }
         };
         pairs.push(Pair {
             attacked: probe,
             clean: twin,
-            top: predictions.top.get(row).map_or(&[], Vec::as_slice),
-            before: predictions.top1(twin_row),
-            after: predictions.top1(row),
+            top: predictions.top.get(twins.attacked).map_or(&[], Vec::as_slice),
+            before: predictions.top1(twins.clean),
+            after: predictions.top1(twins.attacked),
             control,
         });
     }

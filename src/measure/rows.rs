@@ -134,7 +134,7 @@ pub(super) fn pair_tally<T: Item>(items: &[&T], outcome: impl Fn(&T) -> Option<(
 pub(super) struct Maker<'a> {
     /// What the measure sees.
     pub(super) seen: &'a Seen<'a>,
-    /// The readout.
+    /// The readout; empty for measures of units.
     pub(super) readout: &'a str,
     /// Rows a gate with `on: each` ranges over.
     pub(super) each: usize,
@@ -166,7 +166,8 @@ impl Maker<'_> {
 
     /// Adds notes, each with the measure and readout it is about.
     pub(super) fn note(&self, measured: &mut Measured, notes: impl IntoIterator<Item = String>) {
-        measured.notes.extend(notes.into_iter().map(|note| format!("{}/{}: {note}", self.seen.id, self.readout)));
+        let slash = if self.readout.is_empty() { "" } else { "/" };
+        measured.notes.extend(notes.into_iter().map(|note| format!("{}{slash}{}: {note}", self.seen.id, self.readout)));
     }
 
     /// One measurement: `value` gives it at a level.

@@ -21,15 +21,14 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::attacks::{Attack, Attacks, Outcome, attacks};
 use super::charts::{by_label, confusion, rows_of};
-use super::pairs::{Pair, Pairs, label_places, pairs};
 use super::rows::{
-    Item, Maker, Row, check_by, correct, count_cell, counts, evidence, facts, pair_counts, pair_tally, rows, tally,
-    whole,
+    Item, Maker, Row, check_by, correct, count_cell, counts, evidence, pair_counts, pair_tally, rows, tally, whole,
 };
 use super::{Measure, MeasureError, Measured, Needs, Predictions, Seen, Statistic, by_labels};
 use crate::stats::{clustered_difference, clustered_rate, sign_flip, stream};
-use crate::types::{Direction, Exhibit, ExhibitKind, Labels, Measurement, ProbeId, Problem, Scale, Value};
+use crate::types::{Direction, Exhibit, ExhibitKind, Measurement, Problem, Scale, Value};
 
 /// Success of a typographic attack.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
@@ -51,9 +50,12 @@ const fn share(name: &'static str, counted: &'static str, about: &'static str, w
     Statistic { name, about, counted, scale: Scale::Share, worse }
 }
 
-const ELIGIBLE: Statistic = share("eligible", "eligible pairs", "changed to the written word", Direction::Higher);
+/// Success among the pairs that could be turned.
+pub(super) const ELIGIBLE: Statistic =
+    share("eligible", "eligible pairs", "changed to the written word", Direction::Higher);
 const ALL: Statistic = share("all", "pairs", "changed to the written word", Direction::Higher);
-const CONTROL: Statistic = share(
+/// The same for their control twins.
+pub(super) const CONTROL: Statistic = share(
     "control",
     "eligible pairs with a control twin",
     "changed to the target under a pseudo-word (same paint)",
@@ -115,77 +117,9 @@ impl Measure for AttackSuccess {
     }
 }
 
-/// The four cells. See the head of this file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Outcome {
-    ChangedTo,
-    Already,
-    ChangedAway,
-    Neither,
-}
-
-/// A pair with the target of its attack.
-struct Attack<'a> {
-    pair: Pair<'a>,
-    target: u32,
-}
-
-impl Item for Attack<'_> {
-    fn labels(&self) -> &Labels {
-        self.pair.labels()
-    }
-    fn cluster(&self) -> &str {
-        self.pair.cluster()
-    }
-    fn id(&self) -> &ProbeId {
-        self.pair.id()
-    }
-}
-
-impl Attack<'_> {
-    fn outcome(&self) -> Outcome {
-        match (self.pair.before == self.target, self.pair.after == self.target) {
-            (false, true) => Outcome::ChangedTo,
-            (true, true) => Outcome::Already,
-            (true, false) => Outcome::ChangedAway,
-            (false, false) => Outcome::Neither,
-        }
-    }
-
-    /// Whether it changed to the target; `None` where it was the target already.
-    fn success(&self) -> Option<bool> {
-        (self.pair.before != self.target).then_some(self.pair.after == self.target)
-    }
-
-    /// The same for the control twin; `None` without one.
-    fn control(&self) -> Option<bool> {
-        let control = self.pair.control?;
-        (self.pair.before != self.target).then_some(control == self.target)
-    }
-
-    fn probability(&self) -> f64 {
-        self.pair.probability(self.target)
-    }
-
-    /// Its probability, if the condition holds: a score for the choice of evidence.
-    fn telling(&self, condition: bool) -> Option<f64> {
-        condition.then(|| self.probability())
-    }
-}
-
 impl AttackSuccess {
     fn measure_readout(&self, seen: &Seen<'_>, readout: &str, predictions: &Predictions, measured: &mut Measured) {
-        let Pairs { pairs, mut out } = pairs(seen, predictions, &self.clean, &self.attacked);
-        let places = label_places(predictions);
-        let mut attacks = Vec::new();
-        for pair in pairs {
-            match pair.labels().get("target").map(|target| places.get(&**target)) {
-                Some(Some(&target)) => attacks.push(Attack { target, pair }),
-                Some(None) => out.add(format!("left out: the target is no label of `{readout}`"), facts(pair.labels())),
-                None => out.add("left out: no target is named", facts(pair.labels())),
-            }
-        }
-
+        let Attacks { attacks, out } = attacks(seen, readout, predictions, &self.clean, &self.attacked);
         let broken = rows(&attacks, &self.by, true, &out.facts);
         let maker = Maker { seen, readout, each: broken.len() };
         maker.note(measured, out.notes());

@@ -281,6 +281,7 @@ fn texts(job: &Job<'_>) -> Result<Observations, ObserveError> {
     let mut observations = Observations::default();
     observations.prompts = job.prompts.to_vec();
     observations.prompt_features = features;
+    observations.weights = info.record.fingerprint.clone();
     observations.logit_scale = info.logit_scale;
     observations.logit_bias = info.logit_bias;
     Ok(observations)

@@ -3,16 +3,22 @@
 //! independent, so an interval that ignored clusters would promise too much.
 
 mod correct;
+mod maximum;
+mod mean;
 mod paired;
 mod quantile;
 mod rate;
 mod resample;
+mod slope;
 
 pub use correct::{benjamini_hochberg, holm};
+pub use maximum::MaximumFlip;
+pub use mean::{clustered_mean, mean_test};
 pub use paired::{PairTally, clustered_difference, mcnemar, tango};
 pub use quantile::{normal_quantile, student_quantile};
 pub use rate::{Tally, clopper_pearson, clustered_rate, wilson};
-pub use resample::{ClusterBootstrap, DRAWS, bootstrap_difference, sign_flip, stream};
+pub use resample::{ClusterBootstrap, DRAWS, bootstrap_difference, sample, sign_flip, stream};
+pub use slope::{Slope, bootstrap_slope};
 
 /// Fewer clusters than this give no interval.
 pub const MINIMUM_CLUSTERS: usize = 10;

@@ -34,6 +34,12 @@ pub fn student_quantile(probability: f64, freedom: f64) -> f64 {
     z + (first + (second + (third + fourth / freedom) / freedom) / freedom) / freedom
 }
 
+/// The chance that Student's t lies at least as far from zero as `t`, either side: the regularised incomplete beta
+/// function at `freedom / (freedom + t^2)` (Abramowitz and Stegun 26.7.1), which keeps its digits far out.
+pub(super) fn student_two_sided(t: f64, freedom: f64) -> f64 {
+    beta_reg(freedom / 2.0, 0.5, freedom / (freedom + t * t))
+}
+
 /// The beta quantile by bisection of the regularised incomplete beta function, which is accurate where its inverse in
 /// `statrs` is not. Both parameters are positive.
 pub(super) fn beta_quantile(probability: f64, first: f64, second: f64) -> f64 {

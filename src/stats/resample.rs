@@ -15,7 +15,7 @@ use crate::types::{Test, Value, digest};
 pub const DRAWS: usize = 9_999;
 
 /// Up to this many clusters with a difference, every assignment of signs is counted.
-const EXACT_UP_TO: usize = 16;
+pub(super) const EXACT_UP_TO: usize = 16;
 
 /// The random stream of one purpose (a measurement's id): a suite's seed gives every purpose its own.
 pub fn stream(seed: u64, purpose: &str) -> ChaCha8Rng {
@@ -31,6 +31,17 @@ pub fn stream(seed: u64, purpose: &str) -> ChaCha8Rng {
 /// A whole number below `bound`, by the high half of a product; its bias is below `bound` / 2^64.
 fn below(stream: &mut ChaCha8Rng, bound: usize) -> usize {
     ((u128::from(stream.next_u64()) * bound as u128) >> 64) as usize
+}
+
+/// `count` different places below `of` (all of them when there are no more), in ascending order.
+pub fn sample(count: usize, of: usize, stream: &mut ChaCha8Rng) -> Vec<usize> {
+    let mut places: Vec<usize> = (0..of).collect();
+    for place in 0..count.min(of) {
+        places.swap(place, place + below(stream, of - place));
+    }
+    places.truncate(count);
+    places.sort_unstable();
+    places
 }
 
 /// The sign-flip permutation test, two-sided: under the null the difference of each cluster is as likely to have the

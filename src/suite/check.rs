@@ -248,9 +248,16 @@ impl<'a> Check<'a> {
         for (index, gate) in draft.gates.iter().enumerate() {
             let Some(gate) = gate else { continue };
             self.refer(("gates", index), &["measure".to_owned()], "measures", &gate.measure);
+            let measure = self.measures.find(&gate.measure).and_then(|place| draft.measures.get(place)?.as_ref());
+            let of_readouts = measure.is_none_or(|measure| measure.compute.of_readouts());
             match &gate.readout {
+                Some(_) if !of_readouts => {
+                    let message =
+                        format!("the numbers of {} are of units, not of a readout; leave it out", quote(&gate.measure));
+                    self.add("gates", index, &["readout".to_owned()], message);
+                }
                 Some(readout) => self.refer(("gates", index), &["readout".to_owned()], "readouts", readout),
-                None if draft.readouts.len() > 1 => {
+                None if draft.readouts.len() > 1 && of_readouts => {
                     let message = format!(
                         "the suite has several readouts, {}: say with `readout:` whose number is judged",
                         choices(self.readouts.names(), "and")
@@ -259,8 +266,7 @@ impl<'a> Check<'a> {
                 }
                 None => {}
             }
-            let measure = self.measures.find(&gate.measure).and_then(|place| draft.measures.get(place));
-            if let Some(Some(measure)) = measure {
+            if let Some(measure) = measure {
                 self.statistic(index, gate, &measure.compute);
             }
         }
@@ -270,8 +276,9 @@ impl<'a> Check<'a> {
     fn statistic(&mut self, index: usize, gate: &Gate, measure: &crate::measure::AnyMeasure) {
         let known = measure.statistics();
         if gate.on == On::Each && measure.by().is_empty() {
+            let remedy = if measure.of_readouts() { "; give it `by:`" } else { "" };
             let message = format!(
-                "ranges over the rows of a breakdown, and the measure {} has none; give it `by:`",
+                "ranges over the rows of a breakdown, and the measure {} has none{remedy}",
                 quote(&gate.measure)
             );
             self.add("gates", index, &["on".to_owned()], message);

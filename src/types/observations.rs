@@ -19,7 +19,7 @@ use arrow_ipc::reader::FileReader;
 use arrow_ipc::writer::FileWriter;
 use arrow_schema::{ArrowError, DataType, Field, Schema};
 
-use super::{Matrix, ProbeId, ProbePlan, Quarantined, Tap, digest};
+use super::{Fingerprint, Matrix, ProbeId, ProbePlan, Quarantined, Tap, digest};
 
 /// Units per tap column.
 const BLOCK: usize = 64;
@@ -275,6 +275,8 @@ pub struct Observations {
     pub probes: Vec<Observed>,
     /// Inputs that could not be used.
     pub quarantined: Vec<Quarantined>,
+    /// Fingerprint of the weights that said it: a unit is named by it.
+    pub weights: Fingerprint,
     /// Every prompt of the readouts, once.
     pub prompts: Vec<String>,
     /// Text features before normalisation, [prompts, dimension].
