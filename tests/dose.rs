@@ -120,7 +120,7 @@ fn too_little_gives_reasons_and_no_numbers() {
     // Nine pictures.
     let few = along(&curve(9, &[("1", 0), ("2", 3), ("3", 6), ("4", 9)]), "size");
     for id in ["m/zs/trend", "m/zs/at-half", "m/zs/rise", "m/zs/eligible/size=1"] {
-        assert!(reason(&few, id).contains("9 independent clusters are too few"), "{}", reason(&few, id));
+        assert!(reason(&few, id).contains("9 independent clusters: too few"), "{}", reason(&few, id));
     }
     // Three sizes are enough for a rise and no trend; one is enough for neither.
     let three = along(&curve(20, &[("1", 0), ("2", 10), ("3", 20)]), "size");

@@ -32,7 +32,7 @@ impl Placed {
         }
         let inside = Path::new(named).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
         match &self.files {
-            Files::Folder(folder) if inside => Ok(folder.join(named).display().to_string()),
+            Files::Folder(_) if inside => Ok(folder_of(Path::new(&self.suite.file)).join(named).display().to_string()),
             _ => Err(Failure::usage(format!(
                 "{}: model.use: `{named}` is outside the suite's folder; give it with --model",
                 self.suite.file
@@ -42,6 +42,11 @@ impl Placed {
     }
 }
 
+/// The folder a file stands in.
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 /// The largest suite read.
 const SUITE_LIMIT_BYTES: u64 = 1 << 20;
 
@@ -49,7 +54,7 @@ const SUITE_LIMIT_BYTES: u64 = 1 << 20;
 pub(super) fn suite(name: &str) -> anyhow::Result<Placed> {
     let path = Path::new(name);
     if path.is_file() {
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let folder = folder_of(path);
         let files = Files::folder(folder).map_err(|error| Failure::usage(error.to_string()))?;
         let size = fs::metadata(path).with_context(|| name.to_owned())?.len();
         if size > SUITE_LIMIT_BYTES {
@@ -159,7 +164,7 @@ pub(super) fn write_whole(
     write: impl FnOnce(&mut dyn Write) -> anyhow::Result<()>,
 ) -> anyhow::Result<PathBuf> {
     let refused = |error: std::io::Error| Failure::environment(format!("{}: {error}", path.display()));
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = folder_of(path);
     let mut temporary = temporary_file(folder, TEMPORARY[0]).map_err(refused)?;
     {
         let mut buffered = std::io::BufWriter::new(temporary.as_file_mut());

@@ -108,7 +108,7 @@ fn an_edited_picture_is_noticed() {
     place.suite("suite.yaml", &[APART]);
     assert_eq!(place.audit("suite.yaml", "out", 0).counted(), (49, 0));
     let (before, chunks) = (place.record("out"), names(&place, "out"));
-    fs::copy(picture("twemoji", "fish"), place.path("pictures/twemoji-dog.png")).unwrap();
+    fs::copy(picture("twemoji", "violin"), place.path("pictures/twemoji-dog.png")).unwrap();
     // The chunks of `clean` and `attack` have it, that of `apart` does not.
     assert_eq!(place.audit("suite.yaml", "out", 0).counted(), (42, 7));
     assert_ne!(place.record("out"), before);
