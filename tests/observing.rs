@@ -336,7 +336,8 @@ fn a_failure_is_never_kept() {
 
 #[test]
 fn what_the_model_gives_no_finite_answer_to_is_quarantined() {
-    let rows: [(Option<[f32; 3]>, Option<f32>, &str); 4] = [
+    type Row = (Option<[f32; 3]>, Option<f32>, &'static str);
+    let rows: [Row; 4] = [
         (Some([f32::NAN, 1.0, 1.0]), None, "the model gave an embedding that is not finite"),
         (Some([1.0, f32::INFINITY, 1.0]), None, "the model gave an embedding that is not finite"),
         (Some([0.0; 3]), None, "the model gave an embedding of length zero, which has no direction"),

@@ -27,6 +27,9 @@ struct Tapped {
     values: Vec<Vec<f32>>,
 }
 
+/// A word, the activations under it, and those under its control twin.
+type Written<'a> = (&'a str, Vec<f64>, Option<Vec<f64>>);
+
 impl Tapped {
     fn probe(&mut self, set: &str, cluster: &str, word: &str, values: &[f64]) -> &mut ProbePlan {
         self.values.push(values.iter().map(|value| *value as f32).collect());
@@ -43,7 +46,7 @@ impl Tapped {
     }
 
     /// A picture with the activations for it, and for each word: the word, under it, and under its control twin.
-    fn picture(&mut self, cluster: &str, clean: &[f64], words: &[(&str, Vec<f64>, Option<Vec<f64>>)]) {
+    fn picture(&mut self, cluster: &str, clean: &[f64], words: &[Written<'_>]) {
         let source = self.probe("clean", cluster, "", clean).id.clone();
         for (word, attacked, control) in words {
             let twin = control.as_ref().map(|control| {
