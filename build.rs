@@ -40,9 +40,14 @@ fn main() -> io::Result<()> {
     let table = format!("&[\n{lines}]\n");
     fs::write(PathBuf::from(env::var("OUT_DIR").unwrap_or_default()).join("suites.rs"), table)?;
 
-    // Inside a checkout the commit names the program; a source archive has none and says so.
-    println!("cargo:rerun-if-changed=.git/HEAD");
-    println!("cargo:rerun-if-changed=.git/index");
+    // Inside a checkout the commit names the program; a source archive has none and says so. Whether it is dirty depends on
+    // every source, so that each of them is watched; the index is not, since any look at the state touches it.
+    for watched in ["src", "templates", "models", "Cargo.toml", "Cargo.lock", "build.rs", ".git/HEAD", ".git/logs/HEAD"]
+    {
+        if root.join(watched).exists() {
+            println!("cargo:rerun-if-changed={watched}");
+        }
+    }
     let commit = git(&["rev-parse", "--short=12", "HEAD"]).unwrap_or_default();
     let dirty = git(&["status", "--porcelain", "--untracked-files=no"]).is_some_and(|changes| !changes.is_empty());
     println!("cargo:rustc-env=CLIP_AUDIT_COMMIT={commit}{}", if dirty { "-dirty" } else { "" });
