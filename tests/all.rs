@@ -12,6 +12,7 @@ mod observing;
 mod pictures;
 mod probes;
 mod reports;
+mod schema;
 mod statistics;
 mod suites;
 mod tokens;

@@ -3,6 +3,7 @@
 mod inputs;
 mod place;
 mod resume;
+mod start;
 mod text;
 
 use std::fs::{self, File};

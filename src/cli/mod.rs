@@ -1,14 +1,17 @@
 //! The command line: commands, printing, the environment and exit codes. The only room that prints or exits.
 
 mod check;
+mod completions;
 mod embed;
 pub mod exit;
+mod init;
 mod inspect;
 mod list;
 mod place;
 mod report;
 mod run;
 mod say;
+mod schema;
 
 use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
@@ -35,6 +38,8 @@ struct Cli {
 enum Command {
     /// Run an audit: suite in, record, reports and exit code out
     Run(run::Run),
+    /// Write a commented suite to start from, with pictures
+    Init(init::Init),
     /// Read and check a suite and count its probes, without running the model
     Check(check::Check),
     /// Write reports again from a record, without a model
@@ -45,6 +50,10 @@ enum Command {
     Inspect(inspect::Inspect),
     /// List the kinds, suites, models and formats this program knows
     List(list::List),
+    /// Write the JSON Schema of a suite, for editors
+    Schema(schema::Schema),
+    /// Write the completions of a shell
+    Completions(completions::Completions),
 }
 
 /// How the model runs.
@@ -103,6 +112,9 @@ fn start(arguments: Vec<OsString>) -> u8 {
         Command::Embed(command) => command.run(),
         Command::Inspect(command) => command.run(),
         Command::List(command) => command.run(),
+        Command::Init(command) => command.run(),
+        Command::Schema(command) => command.run(),
+        Command::Completions(command) => command.run(),
     };
     result.unwrap_or_else(|error| {
         say::log(format!("clip-audit: {}", message(&error)));

@@ -127,7 +127,7 @@ impl Output {
 }
 
 /// Makes a folder with its parents.
-fn make_folder(folder: &Path) -> Result<(), Failure> {
+pub(super) fn make_folder(folder: &Path) -> Result<(), Failure> {
     fs::create_dir_all(folder).map_err(|error| {
         let reason = if folder.exists() { "is a file, not a folder".to_owned() } else { error.to_string() };
         Failure::environment(format!("{}: {reason}", folder.display()))
@@ -163,15 +163,34 @@ pub(super) fn write_whole(
     path: &Path,
     write: impl FnOnce(&mut dyn Write) -> anyhow::Result<()>,
 ) -> anyhow::Result<PathBuf> {
-    let refused = |error: std::io::Error| Failure::environment(format!("{}: {error}", path.display()));
-    let folder = folder_of(path);
-    let mut temporary = temporary_file(folder, TEMPORARY[0]).map_err(refused)?;
+    let temporary = written(path, write)?;
+    temporary.persist(path).map_err(|error| refused(path, &error.error))?;
+    Ok(path.to_owned())
+}
+
+/// Writes a file whole or not at all, and never over another.
+pub(super) fn write_new(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    let temporary = written(path, |out| Ok(out.write_all(bytes)?))?;
+    temporary.persist_noclobber(path).map_err(|error| refused(path, &error.error))?;
+    Ok(())
+}
+
+/// The temporary file that is to become `path`, written and on the disk.
+fn written(
+    path: &Path,
+    write: impl FnOnce(&mut dyn Write) -> anyhow::Result<()>,
+) -> anyhow::Result<tempfile::NamedTempFile> {
+    let refused = |error: std::io::Error| refused(path, &error);
+    let mut temporary = temporary_file(folder_of(path), TEMPORARY[0]).map_err(refused)?;
     {
         let mut buffered = std::io::BufWriter::new(temporary.as_file_mut());
         write(&mut buffered).with_context(|| path.display().to_string())?;
         buffered.flush().map_err(refused)?;
     }
     temporary.as_file().sync_all().map_err(refused)?;
-    temporary.persist(path).map_err(|error| refused(error.error))?;
-    Ok(path.to_owned())
+    Ok(temporary)
+}
+
+fn refused(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::environment(format!("{}: {error}", path.display()))
 }

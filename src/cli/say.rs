@@ -29,6 +29,17 @@ pub(super) fn line(text: impl AsRef<str>) -> std::io::Result<()> {
     }
 }
 
+/// Bytes on stdout as they are: text of this program alone.
+///
+/// # Errors
+/// When stdout cannot be written.
+pub(super) fn verbatim(bytes: &[u8]) -> std::io::Result<()> {
+    match std::io::stdout().lock().write_all(bytes) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        result => result,
+    }
+}
+
 /// A line on stderr: what happens, as opposed to what came out.
 pub(super) fn log(text: impl AsRef<str>) {
     // A closed stderr is no reason to lose the work.

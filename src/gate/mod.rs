@@ -40,8 +40,10 @@ pub enum Undecided {
 /// A limit on a statistic.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[schemars(extend("allOf" = [{ "oneOf": [{ "required": ["max"] }, { "required": ["min"] }] }]))]
 pub struct Gate {
     /// Its name in findings.
+    #[schemars(regex(pattern = r"^[a-z0-9][a-z0-9_-]{0,63}$"))]
     pub id: String,
     /// Id of the measure.
     pub measure: String,
@@ -76,8 +78,10 @@ pub struct Waiver {
     #[schemars(with = "String", extend("format" = "date"))]
     pub until: Date,
     /// Who accepts it.
+    #[schemars(extend("allOf" = [{ "pattern": r"\S" }]))]
     pub owner: String,
     /// Why.
+    #[schemars(extend("allOf" = [{ "pattern": r"\S" }]))]
     pub reason: String,
 }
 

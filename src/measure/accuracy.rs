@@ -17,6 +17,7 @@ pub struct Accuracy {
     /// The probe set; its probes carry the truth in `label`.
     pub set: String,
     /// Labels to break the number down by, each on its own.
+    #[schemars(extend("allOf" = [{ "uniqueItems": true }]))]
     #[serde(default)]
     pub by: Vec<String>,
 }

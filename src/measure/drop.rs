@@ -25,6 +25,7 @@ pub struct AccuracyDrop {
     /// The set of attacked probes.
     pub attacked: String,
     /// Labels of the attacked probes to break the numbers down by, each on its own.
+    #[schemars(extend("allOf" = [{ "uniqueItems": true }]))]
     #[serde(default)]
     pub by: Vec<String>,
 }

@@ -39,6 +39,7 @@ pub struct AttackSuccess {
     /// The set of attacked probes; they carry the attack's target in `target`.
     pub attacked: String,
     /// Labels of the attacked probes to break the numbers down by, each on its own.
+    #[schemars(extend("allOf" = [{ "uniqueItems": true }]))]
     #[serde(default)]
     pub by: Vec<String>,
     /// Labels and values of the attacked probes to show first, whatever became of them.

@@ -38,12 +38,14 @@ pub struct WordDrivenUnits {
     /// The set of attacked probes, with control twins.
     pub attacked: String,
     /// The layer, where in it, and how positions are pooled: `layer4.pre_relu:mean`.
-    #[schemars(with = "String")]
+    #[schemars(with = "String", extend("allOf" = [{ "pattern": r"^.+\.[a-z_]+:[a-z]+$" }]))]
     pub tap: Tap,
     /// How many units to choose and to report.
+    #[schemars(extend("allOf" = [{ "minimum": 1, "maximum": TOP }]))]
     #[serde(default = "default_top")]
     pub top: usize,
     /// The smallest change that counts, in standard deviations over the clean set.
+    #[schemars(extend("allOf" = [{ "minimum": 0 }]))]
     #[serde(default = "default_minimum_effect")]
     pub minimum_effect: f64,
     /// Only attacked probes with this word (their label `word`); left out, all of them.

@@ -23,8 +23,10 @@ const SAME: f64 = 1e-10;
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct ZeroShot {
     /// The label set.
+    #[schemars(extend("allOf" = [{ "minItems": 2, "uniqueItems": true, "items": { "pattern": r"^\S(.*\S)?$" } }]))]
     pub labels: Vec<String>,
     /// Prompt templates, each with one `{}` where the label goes.
+    #[schemars(extend("allOf" = [{ "minItems": 1, "uniqueItems": true, "items": { "pattern": r"^((?!\{\}).)*\{\}((?!\{\}).)*$" } }]))]
     pub templates: Vec<String>,
 }
 

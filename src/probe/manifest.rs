@@ -29,16 +29,19 @@ const MISSING: &str = "missing";
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Manifest {
     /// The CSV file, relative to the suite: UTF-8, commas, a header line.
+    #[schemars(extend("allOf" = [{ "pattern": r"\S" }]))]
     pub file: String,
     /// Which column holds what: `path`, `label`, `cluster`, or a group's name, each with the column's name in the file.
     /// Without an entry `path`, `label` and `cluster` are looked for under their own names, and a file without a
     /// cluster column makes every picture its own cluster. Every other column becomes a fact of the probe.
+    #[schemars(extend("allOf" = [{ "propertyNames": { "pattern": r"\S" }, "additionalProperties": { "pattern": r"\S" } }]))]
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub columns: BTreeMap<String, String>,
     /// Keeps the rows whose value is one of those listed, by the names the facts have after `columns`.
     #[serde(default, rename = "where", skip_serializing_if = "BTreeMap::is_empty")]
     pub rows: BTreeMap<String, OneOrMany<String>>,
     /// Side of the square canvas in pixels; the model's input unless given.
+    #[schemars(extend("allOf" = [{ "minimum": 16, "maximum": 1024 }]))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub canvas: Option<u32>,
     /// Whether the pictures show people: then reports carry no thumbnails of them, or of anything painted on them, unless

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use unicode_normalization::UnicodeNormalization;
 
 use self::paint::Paint;
-use super::glyphs::refuse;
+use super::glyphs::{TEXT_LIMIT, refuse};
 use super::{Colour, Generate, OneOrMany, Outline, PlanContext, ProbeError, RenderContext};
 use crate::types::{ProbePlan, Problem, Rendered};
 
@@ -29,16 +29,20 @@ pub struct Typographic {
     /// The words with the label each is meant to bring about, or where to take them from.
     pub words: Words,
     /// How the word is laid out: `eight`, `label`, `banner`, `grid`.
+    #[schemars(extend("allOf" = [{ "uniqueItems": true }]))]
     #[serde(default = "default_layout")]
     pub layout: OneOrMany<Layout>,
     /// Where a layout of one word puts its centre; `banner` and `label` have their own place unless one is given.
+    #[schemars(extend("allOf" = [{ "uniqueItems": true }]))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub place: Option<OneOrMany<Place>>,
     /// Rows of the layout `grid`.
+    #[schemars(extend("allOf" = [{ "minimum": 1, "maximum": 16 }]))]
     #[serde(default = "default_rows")]
     pub rows: u32,
     /// Font size (the em) as a share of the canvas: 0.07 is 20 px on 288. A word too wide for its place is drawn
     /// smaller, and a note of the picture says so.
+    #[schemars(extend("allOf" = [{ "minimum": 0.01, "maximum": 1, "uniqueItems": true, "items": { "minimum": 0.01, "maximum": 1 } }]))]
     #[serde(default = "default_size")]
     pub size: OneOrMany<f64>,
     /// Colour of the letters, `white` or `#rrggbb`; white unless given, and dark ink on the paper of `label`.
@@ -48,12 +52,15 @@ pub struct Typographic {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outline: Option<Outline>,
     /// Opacity of everything painted, above 0 up to 1.
+    #[schemars(extend("allOf" = [{ "exclusiveMinimum": 0, "maximum": 1, "uniqueItems": true, "items": { "exclusiveMinimum": 0, "maximum": 1 } }]))]
     #[serde(default = "default_opacity")]
     pub opacity: OneOrMany<f64>,
     /// Clockwise rotation about the middle of each copy, degrees.
+    #[schemars(extend("allOf" = [{ "minimum": -180, "maximum": 180, "uniqueItems": true, "items": { "minimum": -180, "maximum": 180 } }]))]
     #[serde(default = "default_rotation")]
     pub rotation: OneOrMany<f64>,
     /// A font of the program (`dejavu-sans`, `dejavu-sans-bold`, `patrick-hand`) or the path of a TrueType file.
+    #[schemars(extend("allOf" = [{ "uniqueItems": true }]))]
     #[serde(default = "default_font")]
     pub font: OneOrMany<String>,
     /// What the control twins say.
@@ -79,8 +86,10 @@ pub enum Words {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Word {
     /// What is written, as it is written.
+    #[schemars(extend("allOf" = [{ "pattern": r"^\S+( \S+)*$" }, { "maxLength": TEXT_LIMIT }]))]
     pub text: String,
     /// The label that an attacked model would answer.
+    #[schemars(extend("allOf" = [{ "pattern": r"\S" }]))]
     pub target: String,
 }
 
@@ -91,6 +100,7 @@ pub struct FromLabels {
     /// The readout whose labels are written.
     pub from_labels: String,
     /// How many labels each picture gets, chosen by the suite's seed and the picture's id.
+    #[schemars(extend("allOf" = [{ "minimum": 1 }]))]
     pub per_base: usize,
 }
 

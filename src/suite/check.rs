@@ -11,7 +11,7 @@ use crate::types::{Direction, Problem, Scale};
 /// Longest id: ids become parts of file names, anchors and table headings.
 const ID: usize = 64;
 /// Longest name of a suite.
-const NAME: usize = 200;
+pub(super) const NAME: usize = 200;
 /// A larger share of unusable inputs is worth a word.
 const SOME: f64 = 0.2;
 

@@ -88,8 +88,10 @@ struct File {
     #[schemars(extend("const" = SUITE_SCHEMA))]
     schema: u32,
     /// What the audit is called.
+    #[schemars(extend("allOf" = [{ "pattern": r"\S" }, { "maxLength": check::NAME }]))]
     name: String,
     /// What it is for, in a sentence or two.
+    #[schemars(extend("allOf" = [{ "pattern": r"\S" }]))]
     description: Option<String>,
     /// Seed of everything random; 0 unless given.
     #[schemars(default)]
@@ -97,19 +99,19 @@ struct File {
     /// The model under audit.
     model: ModelUse,
     /// How embeddings become predictions. Every measure is taken once for each readout.
-    #[schemars(default)]
+    #[schemars(default, extend("allOf" = [{ "maxItems": ENTRIES }]))]
     readouts: Vec<ReadoutEntry>,
     /// The probe sets: what is shown to the model.
-    #[schemars(length(min = 1))]
+    #[schemars(length(min = 1), extend("allOf" = [{ "maxItems": ENTRIES }]))]
     probes: Vec<ProbeEntry>,
     /// What is measured.
-    #[schemars(default)]
+    #[schemars(default, extend("allOf" = [{ "maxItems": ENTRIES }]))]
     measures: Vec<MeasureEntry>,
     /// Limits: what is acceptable.
-    #[schemars(default)]
+    #[schemars(default, extend("allOf" = [{ "maxItems": ENTRIES }]))]
     gates: Vec<Gate>,
     /// Fails that somebody accepts until a date; they are listed, and do not fail the audit.
-    #[schemars(default)]
+    #[schemars(default, extend("allOf" = [{ "maxItems": ENTRIES }]))]
     waivers: Vec<Waiver>,
     /// How many inputs may be unusable before the audit is inconclusive.
     #[schemars(default)]
@@ -127,6 +129,7 @@ struct File {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct ModelUse {
     /// The name of a model shipped with the program (`reference`) or the path of a checkpoint.
+    #[schemars(extend("allOf" = [{ "pattern": r"\S" }]))]
     #[serde(rename = "use")]
     pub name: String,
 }

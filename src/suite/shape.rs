@@ -1,8 +1,8 @@
 //! Checks the tree of a suite against the JSON Schema of the types that will read it, before they do: serde stops at
 //! the first problem of an entry and names it without its nearest valid name; this reports all of them.
 //!
-//! Knows the part of JSON Schema that `schemars` makes of this program's types. `pattern` is left to the types, whose
-//! own messages say more than an expression does.
+//! Knows the part of JSON Schema that `schemars` makes of this program's types. `pattern` and `allOf` are left to the
+//! types, whose own messages say more than a rule does; they stand there for editors.
 
 use std::collections::BTreeSet;
 

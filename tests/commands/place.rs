@@ -93,9 +93,7 @@ impl Place {
 
     /// The program in this folder, with nothing on its standard input.
     pub(super) fn command(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_clip-audit"));
-        command.current_dir(self.folder.path()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        command
+        program(self.folder.path())
     }
 
     pub(super) fn say(&self, arguments: &[&str]) -> Said {
@@ -156,6 +154,13 @@ impl Said {
     pub(super) fn first_error(&self) -> &str {
         self.err.lines().next().unwrap_or_default()
     }
+}
+
+/// The program in a folder, with nothing on its standard input.
+pub(super) fn program(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_clip-audit"));
+    command.current_dir(folder).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
 }
 
 pub(super) fn finish(child: Child) -> Said {
