@@ -39,7 +39,7 @@ fn measurement(group: &[(&str, &str)], value: Value) -> Measurement {
         clusters: 48,
         test: None,
         worse: Direction::Higher,
-        evidence: vec![ProbeId::from("p1")],
+        evidence: vec![ProbeId::named("p1")],
     }
 }
 
@@ -97,7 +97,7 @@ fn messages_name_the_numbers() {
     );
     assert_eq!(found.rule, "at most 10 % (95 % interval)");
     assert_eq!((found.title.as_str(), found.gate.as_str(), found.limit), ("limit", "limit", Some(0.1)));
-    assert_eq!(found.evidence, [ProbeId::from("p1")]);
+    assert_eq!(found.evidence, [ProbeId::named("p1")]);
     assert!(found.id.len() == 10 && found.id.starts_with("F-"), "{}", found.id);
     // 0.05 to 0.10 is a third of 0.05 to 0.2: nine times the data.
     let found = one(&gate(json!({"max": 0.1})), estimate(0.05, 0.01, 0.2, 0.95));
@@ -301,7 +301,7 @@ fn copies_are_no_independent_evidence() {
     // 200 pictures, each its own cluster; `same` of them hold the bytes of the first.
     let found = |same: usize, one_cluster: bool| -> Vec<String> {
         let plan = |place: usize| ProbePlan {
-            id: ProbeId::from(format!("p{place}").as_str()),
+            id: ProbeId::named(&format!("p{place}")),
             set: "photos".into(),
             labels: [].into(),
             source: None,
@@ -310,7 +310,7 @@ fn copies_are_no_independent_evidence() {
             recipe: Recipe {
                 generator: "test@1",
                 parameters: "{}".into(),
-                files: vec![format!("{place}.png").as_str().into()],
+                files: [format!("{place}.png").as_str().into()].into(),
                 seed: 0,
             },
         };
@@ -357,14 +357,14 @@ fn a_pass_that_is_none_says_so() {
 #[test]
 fn quarantine_is_counted_by_group() {
     let plan = |place: usize| ProbePlan {
-        id: ProbeId::from(format!("p{place}").as_str()),
+        id: ProbeId::named(&format!("p{place}")),
         set: if place < 20 { "photos" } else { "drawings" }.into(),
         labels: [("group".into(), if place.is_multiple_of(2) { "a" } else { "b" }.into()), ("name".into(), "x".into())]
             .into(),
         source: None,
         control: None,
         cluster: "c".into(),
-        recipe: Recipe { generator: "test@1", parameters: "{}".into(), files: Vec::new(), seed: 0 },
+        recipe: Recipe { generator: "test@1", parameters: "{}".into(), files: [].into(), seed: 0 },
     };
     let plans: Vec<ProbePlan> = (0..30).map(plan).collect();
     let lost = |places: &[usize]| -> Vec<Quarantined> {

@@ -30,13 +30,13 @@ impl World {
         said: &'static str,
     ) -> &mut ProbePlan {
         self.plans.push(ProbePlan {
-            id: ProbeId::from(id),
+            id: ProbeId::named(id),
             set: set.into(),
             labels: labels.iter().map(|(label, value)| (Arc::from(*label), Arc::from(*value))).collect(),
             source: None,
             control: None,
             cluster: cluster.into(),
-            recipe: Recipe { generator: "test@1", parameters: "{}".into(), files: Vec::new(), seed: 0 },
+            recipe: Recipe { generator: "test@1", parameters: "{}".into(), files: [].into(), seed: 0 },
         });
         self.said.push(said);
         self.plans.last_mut().unwrap()
@@ -45,7 +45,7 @@ impl World {
     /// A clean, an attacked and (unless empty) a control probe of one picture of a poodle.
     pub(crate) fn triple(&mut self, name: &str, cluster: &str, labels: &[(&str, &str)], said: [&'static str; 3]) {
         let clean = format!("{name}-clean");
-        if !self.plans.iter().any(|plan| plan.id.as_str() == clean) {
+        if !self.plans.iter().any(|plan| plan.id == ProbeId::named(&clean)) {
             self.probe(&clean, "clean", cluster, &[("label", "poodle")], said[0]);
         }
         let labels: Vec<_> =
@@ -53,11 +53,10 @@ impl World {
         let number = self.plans.len();
         let (attacked, control) = (format!("{name}-{number}"), format!("{name}-{number}-control"));
         let plan = self.probe(&attacked, "attack", cluster, &labels, said[1]);
-        plan.source = Some(ProbeId::from(clean.as_str()));
-        plan.control = (!said[2].is_empty()).then(|| ProbeId::from(control.as_str()));
+        plan.source = Some(ProbeId::named(&clean));
+        plan.control = (!said[2].is_empty()).then(|| ProbeId::named(&control));
         if !said[2].is_empty() {
-            self.probe(&control, "attack.control", cluster, &labels, said[2]).source =
-                Some(ProbeId::from(clean.as_str()));
+            self.probe(&control, "attack.control", cluster, &labels, said[2]).source = Some(ProbeId::named(&clean));
         }
     }
 
@@ -68,7 +67,8 @@ impl World {
         seen.logit_scale = 10.0;
         seen.quarantined = self.quarantined.clone();
         // Small chunks, so that rows run over several.
-        for (plans, said) in self.plans.chunks(7).zip(self.said.chunks(7)) {
+        let all = Arc::new(self.plans.clone());
+        for (number, (plans, said)) in self.plans.chunks(7).zip(self.said.chunks(7)).enumerate() {
             let used: Vec<usize> = (0..plans.len()).filter(|place| !said[*place].is_empty()).collect();
             let rows: Vec<_> = used.iter().map(|place| vector(said[*place])).collect();
             let chunk = Chunk {
@@ -78,7 +78,7 @@ impl World {
                 embeddings: Matrix::from_rows(LABELS.len(), &rows).unwrap(),
                 taps: BTreeMap::new(),
             };
-            seen.push(plans, chunk, None);
+            seen.push(&all, number * 7..number * 7 + plans.len(), chunk, None);
             for place in (0..plans.len()).filter(|place| said[*place].is_empty()) {
                 seen.quarantined.push(Quarantined {
                     probe: plans[place].id.clone(),
@@ -165,7 +165,8 @@ fn zero_shot_agrees_with_numpy() {
     seen.prompt_features = Matrix::from_rows(16, &prompts.iter().map(|(_, row)| row).collect::<Vec<_>>()).unwrap();
     seen.logit_scale = golden["scale"].as_f64().unwrap();
     seen.logit_bias = golden["bias"].as_f64().unwrap();
-    for (plans, rows) in world.plans.chunks(5).zip(images.chunks(5)) {
+    let all = Arc::new(world.plans.clone());
+    for (number, (plans, rows)) in world.plans.chunks(5).zip(images.chunks(5)).enumerate() {
         let chunk = Chunk {
             ids: plans.iter().map(|plan| plan.id.clone()).collect(),
             covers: vec![None; plans.len()],
@@ -173,7 +174,7 @@ fn zero_shot_agrees_with_numpy() {
             embeddings: Matrix::from_rows(16, rows).unwrap(),
             taps: BTreeMap::new(),
         };
-        seen.push(plans, chunk, None);
+        seen.push(&all, number * 5..number * 5 + plans.len(), chunk, None);
     }
     let found = read.predict(&seen).unwrap();
     assert_eq!(found.top.len(), images.len());
@@ -238,7 +239,8 @@ fn a_readout_names_what_it_cannot_use() {
     observations.prompts.pop();
     assert_eq!(message(&observations), "the prompt `spider` has no text feature");
     world.said[0] = "nothing it knows";
-    assert_eq!(message(&world.observe()), "probe p has an image feature of length 0 or with a NaN");
+    let id = ProbeId::named("p");
+    assert_eq!(message(&world.observe()), format!("probe {id} has an image feature of length 0 or with a NaN"));
 }
 
 #[test]
@@ -377,8 +379,8 @@ fn success_cites_what_to_show_first_and_one_probe_of_a_picture() {
     assert_eq!(evidence.len(), 8);
     let world = two_sizes();
     let plan = |id: &ProbeId| world.plans.iter().find(|plan| plan.id == *id).unwrap();
-    assert!(evidence.iter().take(4).all(|id| &*plan(id).labels["size"] == "0.07"));
-    assert!(evidence.iter().skip(4).all(|id| &*plan(id).labels["size"] == "0.14"));
+    assert!(evidence.iter().take(4).all(|id| &**plan(id).labels.get("size").unwrap() == "0.07"));
+    assert!(evidence.iter().skip(4).all(|id| &**plan(id).labels.get("size").unwrap() == "0.14"));
     let mut clusters: Vec<_> = evidence.iter().skip(4).map(|id| &plan(id).cluster).collect();
     clusters.dedup();
     assert_eq!(clusters.len(), 4);
@@ -406,7 +408,7 @@ fn success_charts_hold_every_pair() {
 #[test]
 fn nothing_is_left_out_in_silence() {
     let mut world = two_sizes();
-    let place = |world: &World, id: &str| world.plans.iter().position(|plan| plan.id.as_str() == id).unwrap();
+    let place = |world: &World, id: &str| world.plans.iter().position(|plan| plan.id == ProbeId::named(id)).unwrap();
     // A clean twin, an attacked probe of a size of its own and a control twin that could not be read; probes without
     // twin, without target, and with a target that is no label.
     let clean = place(&world, "picture00-clean");
@@ -415,9 +417,9 @@ fn nothing_is_left_out_in_silence() {
     let control = world.plans.iter().position(|plan| &*plan.set == "attack.control" && &*plan.cluster == "picture03");
     world.said[control.unwrap()] = "";
     world.probe("lonely", "attack", "c", &[("target", "money bag")], "dog");
-    world.probe("aimless", "attack", "c", &[], "dog").source = Some(ProbeId::from("picture01-clean"));
-    world.probe("astray", "attack", "c", &[("target", "boat")], "dog").source = Some(ProbeId::from("picture01-clean"));
-    world.probe("crossed", "attack", "c", &[("target", "pig")], "dog").source = Some(ProbeId::from("lonely"));
+    world.probe("aimless", "attack", "c", &[], "dog").source = Some(ProbeId::named("picture01-clean"));
+    world.probe("astray", "attack", "c", &[("target", "boat")], "dog").source = Some(ProbeId::named("picture01-clean"));
+    world.probe("crossed", "attack", "c", &[("target", "pig")], "dog").source = Some(ProbeId::named("lonely"));
     let measured = world.measure(attack_success(&["size"]));
     assert_eq!(
         measured.notes,
@@ -492,7 +494,7 @@ fn accuracy_by_label_and_group() {
         ]
     );
     let wrong = &find(&measured, "m/zs/accuracy").evidence;
-    assert_eq!(wrong.iter().map(ProbeId::as_str).collect::<Vec<_>>(), ["p9", "p10", "p11", "p22", "p23"]);
+    assert_eq!(*wrong, ["p9", "p10", "p11", "p22", "p23"].map(ProbeId::named));
     let names: Vec<_> = measured.exhibits.iter().map(|one| one.id.as_str()).collect();
     assert_eq!(names, ["m/zs/by-rendition", "m/zs/by-label"]);
     let by_label = world.measure(json!({"accuracy": {"set": "clean", "by": ["label"]}}));

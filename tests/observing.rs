@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use clip_audit::audit::generators;
@@ -106,7 +107,7 @@ struct World {
     folder: TempDir,
     suite: Suite,
     files: Files,
-    plans: Vec<ProbePlan>,
+    plans: Arc<Vec<ProbePlan>>,
     prompts: Vec<String>,
     taps: Vec<Tap>,
 }
@@ -131,7 +132,7 @@ impl World {
         fs::write(folder.path().join("pictures.csv"), rows).unwrap();
         let files = Files::folder(folder.path()).unwrap();
         let suite = suite::read("suite.yaml", SUITE.as_bytes()).unwrap();
-        let plans = suite::plan(&suite, &files, 32).unwrap().plans;
+        let plans = Arc::new(suite::plan(&suite, &files, 32).unwrap().plans);
         let prompts = vec!["a text".to_owned(), "another".to_owned()];
         Self { folder, suite, files, plans, prompts, taps: Vec::new() }
     }
@@ -242,7 +243,7 @@ fn a_chunk_depends_on_all_that_decides_its_contents_and_on_nothing_else() {
     let names = |world: &World| -> BTreeSet<String> { world.chunks("chunks").into_keys().collect() };
     let before = names(&world);
     // Labels and clusters join from the plan.
-    for plan in &mut world.plans {
+    for plan in Arc::make_mut(&mut world.plans) {
         plan.labels.insert("label".into(), "renamed".into());
         plan.cluster = "one".into();
     }

@@ -34,13 +34,13 @@ impl Tapped {
     fn probe(&mut self, set: &str, cluster: &str, word: &str, values: &[f64]) -> &mut ProbePlan {
         self.values.push(values.iter().map(|value| *value as f32).collect());
         self.plans.push(ProbePlan {
-            id: ProbeId::from(format!("{cluster}-{set}-{}", self.plans.len()).as_str()),
+            id: ProbeId::named(&format!("{cluster}-{set}-{}", self.plans.len())),
             set: set.into(),
-            labels: BTreeMap::from([(Arc::from("word"), Arc::from(word))]),
+            labels: [(Arc::from("word"), Arc::from(word))].into(),
             source: None,
             control: None,
             cluster: cluster.into(),
-            recipe: Recipe { generator: "test@1", parameters: "{}".into(), files: Vec::new(), seed: 0 },
+            recipe: Recipe { generator: "test@1", parameters: "{}".into(), files: [].into(), seed: 0 },
         });
         self.plans.last_mut().unwrap()
     }
@@ -63,7 +63,9 @@ impl Tapped {
     fn observe(&self, chunk: usize) -> Observations {
         let mut seen = Observations::default();
         seen.weights = Fingerprint("f00d".to_owned());
-        for (plans, values) in self.plans.chunks(chunk).zip(self.values.chunks(chunk)) {
+        let all = Arc::new(self.plans.clone());
+        for (number, (plans, values)) in self.plans.chunks(chunk).zip(self.values.chunks(chunk)).enumerate() {
+            let span = number * chunk..number * chunk + plans.len();
             let taps = Matrix::from_rows(values[0].len(), values).unwrap();
             let chunk = Chunk {
                 ids: plans.iter().map(|plan| plan.id.clone()).collect(),
@@ -72,7 +74,7 @@ impl Tapped {
                 embeddings: Matrix::from_rows(1, &vec![[1.0]; plans.len()]).unwrap(),
                 taps: BTreeMap::from([(TAP.parse().unwrap(), taps)]),
             };
-            seen.push(plans, chunk, None);
+            seen.push(&all, span, chunk, None);
         }
         seen
     }
@@ -354,7 +356,8 @@ fn one_word_can_be_asked_for_and_words_are_ranked() {
     let words = &table(&all)[0][7];
     assert!(words.starts_with("strong -") && words.contains("weak -"), "{words}");
     assert_eq!(find(&all, "m//effect/unit=4").n, 60);
-    let word_of = |id: &ProbeId| world.plans.iter().find(|plan| plan.id == *id).unwrap().labels["word"].to_string();
+    let word_of =
+        |id: &ProbeId| world.plans.iter().find(|plan| plan.id == *id).unwrap().labels.get("word").unwrap().to_string();
     assert!(find(&all, "m//effect/unit=4").evidence.iter().all(|id| word_of(id) == "strong"));
     let weak = world.measure(json!({"top": 1, "word": "weak"}));
     assert_eq!(find(&weak, "m//effect/unit=4").n, 20);
@@ -376,7 +379,8 @@ fn a_tap_that_was_not_recorded_is_an_error() {
     let error = measure(&world.observe(9), json!({"tap": TAP}), 7);
     assert!(error.is_ok());
     let mut observations = Observations::default();
-    for (plans, values) in world.plans.chunks(9).zip(world.values.chunks(9)) {
+    let all = Arc::new(world.plans.clone());
+    for (number, (plans, values)) in world.plans.chunks(9).zip(world.values.chunks(9)).enumerate() {
         let chunk = Chunk {
             ids: plans.iter().map(|plan| plan.id.clone()).collect(),
             covers: vec![None; plans.len()],
@@ -384,7 +388,7 @@ fn a_tap_that_was_not_recorded_is_an_error() {
             embeddings: Matrix::from_rows(4, values).unwrap(),
             taps: BTreeMap::new(),
         };
-        observations.push(plans, chunk, None);
+        observations.push(&all, number * 9..number * 9 + plans.len(), chunk, None);
     }
     let error = measure(&observations, json!({}), 7).unwrap_err();
     assert_eq!(error.to_string(), format!("the chunks hold no activations of `{TAP}`"));

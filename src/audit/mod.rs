@@ -6,6 +6,7 @@ mod record;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use jiff::civil::Date;
@@ -44,7 +45,7 @@ pub struct Done {
     /// The chunk files of this audit, in order.
     pub chunks: Vec<PathBuf>,
     /// The probes planned.
-    pub plans: Vec<ProbePlan>,
+    pub plans: Arc<Vec<ProbePlan>>,
 }
 
 /// Why there is no audit.
@@ -77,7 +78,7 @@ pub enum AuditError {
 pub fn run(request: &Request<'_>) -> Result<Done, AuditError> {
     let Request { suite, files, encoder, .. } = request;
     let planned = suite::plan(suite, files, encoder.info().image_size)?;
-    let plans = planned.plans;
+    let plans = Arc::new(planned.plans);
     let generators = generators(suite);
     let sources = observe::sources(&plans, files);
     let (taps, prompts) = (taps(suite), prompts(suite));

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::quarantine::data_quality;
-use crate::types::{Finding, ProbePlan, Severity, Verdict};
+use crate::types::{Finding, Parameters, ProbePlan, Severity, Verdict};
 
 /// The largest share of a set's clusters that may be copies of others: beyond it, intervals are visibly too narrow.
 const COPIES_MAX: f64 = 0.01;
@@ -14,7 +14,7 @@ const COPIES_MAX: f64 = 0.01;
 struct Repeated<'a> {
     clusters: BTreeSet<&'a str>,
     /// Clusters by what is drawn: parameters, seed and the contents of the files.
-    drawn: BTreeMap<(&'a str, u64, Vec<&'a str>), BTreeSet<&'a str>>,
+    drawn: BTreeMap<(&'a Parameters, u64, Vec<&'a str>), BTreeSet<&'a str>>,
 }
 
 /// Sets whose pictures are the same bytes in several clusters. `contents` gives the SHA-256 of a file by its name; a file that
@@ -22,11 +22,15 @@ struct Repeated<'a> {
 pub fn copy_findings(plans: &[ProbePlan], contents: &BTreeMap<&str, &str>) -> Vec<Finding> {
     let mut sets: BTreeMap<&str, Repeated<'_>> = BTreeMap::new();
     for plan in plans {
+        // What is painted over a copy repeats with its clean twin, and is told of there.
+        if plan.source.is_some() {
+            continue;
+        }
         let set = sets.entry(&plan.set).or_default();
         set.clusters.insert(&plan.cluster);
         let files: Option<Vec<&str>> = plan.recipe.files.iter().map(|name| contents.get(&**name).copied()).collect();
         if let Some(files) = files.filter(|files| !files.is_empty()) {
-            let drawn = (&*plan.recipe.parameters, plan.recipe.seed, files);
+            let drawn = (&plan.recipe.parameters, plan.recipe.seed, files);
             set.drawn.entry(drawn).or_default().insert(&plan.cluster);
         }
     }

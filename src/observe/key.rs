@@ -75,7 +75,7 @@ pub(super) fn chunk(job: &Job<'_>, plans: &[ProbePlan]) -> String {
         // parameters those of the twin; the contents of files are added here.
         parts.push(plan.id.to_string());
         parts.extend(plan.source.iter().map(ToString::to_string));
-        for name in &plan.recipe.files {
+        for name in plan.recipe.files.iter() {
             parts.push(match job.sources.get(&**name) {
                 Some(Ok((_, sha256))) => sha256.clone(),
                 Some(Err(reason)) => reason.clone(),

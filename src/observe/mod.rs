@@ -8,6 +8,7 @@ mod render;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 
@@ -16,7 +17,7 @@ use image::RgbImage;
 use crate::model::{Encoder, ModelError};
 use crate::probe::{Files, Generate, ProbeError};
 use crate::types::{
-    Chunk, ChunkError, FileRecord, Intervention, Matrix, Observations, ProbeId, ProbePlan, Quarantined, Tap, digest,
+    Chunk, ChunkError, FileRecord, Intervention, Matrix, Observations, ProbeId, ProbePlan, Quarantined, Tap,
     read_chunk, write_chunk,
 };
 
@@ -29,7 +30,7 @@ const CHUNK_PROBES: usize = 256;
 /// What to observe, with what, and where finished chunks stand.
 pub struct Job<'a> {
     /// The probes, those of one entry of the suite one after the other.
-    pub plans: &'a [ProbePlan],
+    pub plans: &'a Arc<Vec<ProbePlan>>,
     /// Who draws a set, by set id (control sets included).
     pub generators: &'a BTreeMap<String, &'a dyn Generate>,
     /// The suite's files.
@@ -143,7 +144,7 @@ pub fn observe(job: &Job<'_>) -> Result<Observed, ObserveError> {
                 observed.computed += chunk.ids.len();
                 chunk
             };
-            observed.observations.push(plans, chunk, Some(paths[number].clone()));
+            observed.observations.push(job.plans, span.clone(), chunk, Some(paths[number].clone()));
             (job.progress)(span.end, observed.computed);
         }
         Ok(())
@@ -154,7 +155,9 @@ pub fn observe(job: &Job<'_>) -> Result<Observed, ObserveError> {
 /// The probes of one chunk stand side by side in the plan and come from one entry of the suite, so that editing one entry
 /// leaves the chunks of the others as they are.
 fn spans(plans: &[ProbePlan]) -> Vec<std::ops::Range<usize>> {
-    let entry = |plan: &ProbePlan| plan.set.split('.').next().unwrap_or_default().to_owned();
+    fn entry(plan: &ProbePlan) -> Option<&str> {
+        plan.set.split('.').next()
+    }
     let mut spans = Vec::new();
     let mut first = 0;
     for index in 1..=plans.len() {
@@ -254,7 +257,7 @@ fn quarantine(plan: &ProbePlan, reason: String) -> Quarantined {
 
 /// The prompts' features, kept like a chunk so that a finished audit needs no forward pass at all.
 fn texts(job: &Job<'_>) -> Result<Observations, ObserveError> {
-    let ids: Vec<ProbeId> = job.prompts.iter().map(|prompt| ProbeId::from(&digest(&[prompt])[..16])).collect();
+    let ids: Vec<ProbeId> = job.prompts.iter().map(|prompt| ProbeId::named(prompt)).collect();
     let path = job.folder.join(key::texts(job));
     let stored = if path.exists() { read_chunk(&path).ok().filter(|chunk| chunk.ids == ids) } else { None };
     let features = match stored {

@@ -1,11 +1,11 @@
 //! Sharing of equal texts: a million probes have few different facts.
 
-use std::collections::BTreeSet;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// Gives equal texts one allocation.
 #[derive(Default)]
-pub(super) struct Interner(BTreeSet<Arc<str>>);
+pub(super) struct Interner(HashSet<Arc<str>>);
 
 impl Interner {
     /// The shared copy of a text.

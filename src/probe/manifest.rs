@@ -1,6 +1,6 @@
 //! `manifest`: pictures listed in a CSV file, one row a picture.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use schemars::JsonSchema;
@@ -11,7 +11,7 @@ use super::intern::Interner;
 use super::table::Table;
 use super::{Files, Generate, OneOrMany, PlanContext, ProbeError, RenderContext, canvas_of};
 use crate::pixels;
-use crate::types::{Labels, ProbeId, ProbePlan, Problem, Recipe, Rendered};
+use crate::types::{Labels, Parameters, ProbeId, ProbePlan, Problem, Recipe, Rendered};
 
 /// The largest CSV file read: some two million rows.
 const CSV_LIMIT_BYTES: u64 = 256 << 20;
@@ -94,9 +94,11 @@ impl Generate for Manifest {
         let table = Table::parse(&bytes).map_err(|fault| self.fault(Some(fault.line), fault.message))?;
         let roles = self.roles(&table.header)?;
         let folder = self.file.rsplit_once('/').map_or("", |(folder, _)| folder);
-        let parameters = format!("{{\"canvas\":{}}}", self.canvas.unwrap_or(context.canvas)).into();
+        let parameters = Parameters::from(format!("{{\"canvas\":{}}}", self.canvas.unwrap_or(context.canvas)));
         let set: Arc<str> = context.set.into();
 
+        let names: Vec<Arc<str>> = roles.facts.keys().map(|name| name.as_str().into()).collect();
+        let mut known: HashMap<Vec<Arc<str>>, Labels> = HashMap::new();
         let mut interned = Interner::default();
         let mut lines = BTreeMap::new();
         let mut matched: BTreeMap<&str, Vec<bool>> =
@@ -137,15 +139,17 @@ impl Generate for Manifest {
             if !kept {
                 continue;
             }
-            let labels: Labels = roles
-                .facts
-                .iter()
-                .map(|(name, index)| (interned.get(name), interned.get(fact(name, *index))))
-                .collect();
+            // Pictures with the same facts share them: often there are few classes and groups, and many pictures.
+            let values: Vec<Arc<str>> =
+                roles.facts.iter().map(|(name, index)| interned.get(fact(name, *index))).collect();
+            let labels = known
+                .entry(values)
+                .or_insert_with_key(|values| names.iter().cloned().zip(values.iter().cloned()).collect());
+            let labels = Labels::clone(labels);
             let path: Arc<str> = path.into();
             let cluster = cluster.map_or_else(|| path.clone(), |cluster| interned.get(cluster));
-            let recipe =
-                Recipe { generator: self.version(), parameters: Arc::clone(&parameters), files: vec![path], seed: 0 };
+            let (parameters, files) = (parameters.clone(), [path].into());
+            let recipe = Recipe { generator: self.version(), parameters, files, seed: 0 };
             let id = ProbeId::of(context.set, &recipe);
             plans.push(ProbePlan { id, set: set.clone(), labels, source: None, control: None, cluster, recipe });
         }
@@ -162,7 +166,7 @@ impl Generate for Manifest {
     }
 
     fn render(&self, plan: &ProbePlan, context: &RenderContext<'_>) -> Result<Rendered, ProbeError> {
-        let [path] = plan.recipe.files.as_slice() else {
+        let [path] = &*plan.recipe.files else {
             return Err(ProbeError::Picture("its recipe names no file".to_owned()));
         };
         let canvas =

@@ -105,7 +105,7 @@ pub fn canvas_of(recipe: &Recipe) -> Option<u32> {
     struct Canvas {
         canvas: u32,
     }
-    serde_json::from_str(&recipe.parameters).ok().map(|Canvas { canvas }| canvas)
+    serde_json::from_str(&recipe.parameters.to_string()).ok().map(|Canvas { canvas }| canvas)
 }
 
 /// Why probes could not be planned or drawn.

@@ -266,7 +266,8 @@ impl Generate for Typographic {
     fn render(&self, plan: &ProbePlan, context: &RenderContext<'_>) -> Result<Rendered, ProbeError> {
         let clean = plan.source.as_ref().ok_or_else(|| ProbeError::Picture("has no clean twin".to_owned()))?;
         let base = (context.base)(clean)?;
-        let paint: Paint<'_> = serde_json::from_str(&plan.recipe.parameters)
+        let parameters = plan.recipe.parameters.to_string();
+        let paint = Paint::read(&parameters)
             .map_err(|problem| ProbeError::Picture(format!("its recipe cannot be read: {problem}")))?;
         paint.draw(&base, context.files)
     }

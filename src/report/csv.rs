@@ -72,7 +72,7 @@ fn row(measurement: &Measurement) -> [String; COLUMNS.len()] {
     let unit = measurement.unit.as_ref();
     let test = measurement.test.as_ref();
     let group: Vec<String> = measurement.group.iter().map(|(name, value)| format!("{name}={value}")).collect();
-    let evidence: Vec<&str> = measurement.evidence.iter().map(|probe| probe.as_str()).collect();
+    let evidence: Vec<String> = measurement.evidence.iter().map(ToString::to_string).collect();
     [
         inert(&measurement.id),
         inert(&measurement.measure),

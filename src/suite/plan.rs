@@ -1,7 +1,7 @@
 //! From a suite to its probes: generators plan in the order of what they use, then everything is checked that only the
 //! probes can tell. Still no pixels.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ops::Range;
 
 use super::check::{dotted, way};
@@ -9,7 +9,7 @@ use super::problem::{Problems, choices, nearest, quote};
 use super::{Located, Suite, SuiteError};
 use crate::measure::Needs;
 use crate::probe::{Files, PlanContext, ProbeError};
-use crate::types::ProbePlan;
+use crate::types::{ProbeId, ProbePlan};
 
 /// The probes of a suite.
 #[derive(Clone, Debug, Default)]
@@ -162,10 +162,10 @@ impl Check<'_> {
 
     /// A probe that is planned twice would be counted twice.
     fn ids(&mut self, all: &Planned) {
-        let mut seen: BTreeSet<&str> = BTreeSet::new();
+        let mut seen: HashSet<&ProbeId> = HashSet::with_capacity(all.plans.len());
         for set in &all.sets {
             let plans = all.plans.get(set.range.clone()).unwrap_or_default();
-            let twice: Vec<&ProbePlan> = plans.iter().filter(|plan| !seen.insert(plan.id.as_str())).collect();
+            let twice: Vec<&ProbePlan> = plans.iter().filter(|plan| !seen.insert(&plan.id)).collect();
             let Some(first) = twice.first() else { continue };
             let Some(index) = self.suite.probes.iter().position(|entry| entry.id == set.id) else { continue };
             let facts: Vec<String> =

@@ -3,6 +3,7 @@
 
 mod audit;
 mod kinds;
+mod labels;
 mod matrix;
 mod observations;
 mod plan;
@@ -17,9 +18,10 @@ pub use audit::{
 };
 pub(crate) use kinds::kinds;
 pub use kinds::{Kind, Problem};
+pub use labels::{Facts, Labels};
 pub use matrix::Matrix;
 pub use observations::{
     Chunk, ChunkError, Observations, Observed, read_chunk, temporary_file, write_chunk, write_probes,
 };
-pub use plan::{Labels, ProbeId, ProbePlan, Recipe, Rendered, digest};
+pub use plan::{Parameters, ProbeId, ProbePlan, Recipe, Rendered, SharedPlan, digest};
 pub use unit::{Fingerprint, Intervention, Pool, Site, Tap, Unit};

@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Write};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -19,10 +20,12 @@ use arrow_ipc::reader::FileReader;
 use arrow_ipc::writer::FileWriter;
 use arrow_schema::{ArrowError, DataType, Field, Schema};
 
-use super::{Fingerprint, Matrix, ProbeId, ProbePlan, Quarantined, Tap, digest};
+use super::{Fingerprint, Matrix, ProbeId, ProbePlan, Quarantined, SharedPlan, Tap, digest};
 
 /// Units per tap column.
 const BLOCK: usize = 64;
+/// Probes per record batch of the table of plans.
+const BATCH: usize = 1 << 16;
 const METADATA: &str = "clip-audit.content";
 
 /// What the model said about the probes of one chunk, in plan order; probes that could not be used are absent.
@@ -66,7 +69,7 @@ impl Chunk {
     fn content(&self) -> String {
         let mut parts: Vec<Vec<u8>> = Vec::new();
         for ((id, cover), notes) in self.ids.iter().zip(&self.covers).zip(&self.notes) {
-            parts.push(id.as_str().as_bytes().to_vec());
+            parts.push(id.to_string().into_bytes());
             parts.push(cover.map_or_else(Vec::new, |cover| cover.to_le_bytes().to_vec()));
             parts.push(notes.join("\n").into_bytes());
         }
@@ -103,7 +106,7 @@ pub fn write_chunk(path: &Path, chunk: &Chunk) -> Result<(), ChunkError> {
         }
         notes.append(true);
     }
-    let ids: StringArray = chunk.ids.iter().map(|id| Some(id.as_str())).collect();
+    let ids: StringArray = chunk.ids.iter().map(|id| Some(id.to_string())).collect();
     let covers: Float32Array = chunk.covers.iter().copied().collect();
     let mut columns: Vec<(String, ArrayRef)> = vec![
         ("id".to_owned(), Arc::new(ids)),
@@ -116,13 +119,13 @@ pub fn write_chunk(path: &Path, chunk: &Chunk) -> Result<(), ChunkError> {
             columns.push((format!("{tap}#{block:04}"), list_column(values, first, width)));
         }
     }
-    write_table(path, columns, HashMap::from([(METADATA.to_owned(), chunk.content())]))
+    write_table(path, std::iter::once(columns), HashMap::from([(METADATA.to_owned(), chunk.content())]))
 }
 
-/// Writes columns as one record batch, under a temporary name, and renames it.
+/// Writes record batches of the same columns, under a temporary name, and renames the file.
 fn write_table(
     path: &Path,
-    columns: Vec<(String, ArrayRef)>,
+    mut batches: impl Iterator<Item = Vec<(String, ArrayRef)>>,
     metadata: HashMap<String, String>,
 ) -> Result<(), ChunkError> {
     let io = |source| ChunkError::Io { path: path.to_owned(), source };
@@ -130,17 +133,20 @@ fn write_table(
         ArrowError::IoError(_, source) => io(source),
         other => ChunkError::Damaged { path: path.to_owned(), reason: other.to_string() },
     };
+    let first = batches.next().unwrap_or_default();
     let fields: Vec<Field> =
-        columns.iter().map(|(name, column)| Field::new(name, column.data_type().clone(), true)).collect();
+        first.iter().map(|(name, column)| Field::new(name, column.data_type().clone(), true)).collect();
     let schema = Arc::new(Schema::new_with_metadata(fields, metadata));
-    let batch = RecordBatch::try_new(Arc::clone(&schema), columns.into_iter().map(|(_, column)| column).collect())
-        .map_err(arrow)?;
 
     let folder = path.parent().unwrap_or(Path::new("."));
     let mut temporary = temporary_file(folder, ".chunk-").map_err(io)?;
     {
         let mut writer = FileWriter::try_new(BufWriter::new(temporary.as_file_mut()), &schema).map_err(arrow)?;
-        writer.write(&batch).map_err(arrow)?;
+        for columns in std::iter::once(first).chain(batches) {
+            let columns = columns.into_iter().map(|(_, column)| column).collect();
+            let batch = RecordBatch::try_new(Arc::clone(&schema), columns).map_err(arrow)?;
+            writer.write(&batch).map_err(arrow)?;
+        }
         writer.finish().map_err(arrow)?;
         writer.into_inner().map_err(arrow)?.flush().map_err(io)?;
     }
@@ -154,22 +160,26 @@ fn write_table(
 /// # Errors
 /// When the folder cannot be written.
 pub fn write_probes(path: &Path, plans: &[ProbePlan]) -> Result<(), ChunkError> {
-    let text = |value: &dyn Fn(&ProbePlan) -> Option<String>| -> ArrayRef {
-        Arc::new(plans.iter().map(value).collect::<StringArray>())
-    };
     let names: BTreeSet<&str> = plans.iter().flat_map(|plan| plan.labels.keys().map(|name| &**name)).collect();
-    let mut columns: Vec<(String, ArrayRef)> = vec![
-        ("id".to_owned(), text(&|plan| Some(plan.id.to_string()))),
-        ("set".to_owned(), text(&|plan| Some(plan.set.to_string()))),
-        ("cluster".to_owned(), text(&|plan| Some(plan.cluster.to_string()))),
-        ("source".to_owned(), text(&|plan| plan.source.as_ref().map(ToString::to_string))),
-        ("control".to_owned(), text(&|plan| plan.control.as_ref().map(ToString::to_string))),
-    ];
-    for name in names {
-        let label = text(&|plan| plan.labels.get(name).map(ToString::to_string));
-        columns.push((format!("label.{name}"), label));
-    }
-    write_table(path, columns, HashMap::new())
+    let columns = |plans: &[ProbePlan]| {
+        fn text<T: AsRef<str>>(values: impl Iterator<Item = Option<T>>) -> ArrayRef {
+            Arc::new(values.collect::<StringArray>())
+        }
+        let id = |id: &ProbeId| id.to_string();
+        let mut columns: Vec<(String, ArrayRef)> = vec![
+            ("id".to_owned(), text(plans.iter().map(|plan| Some(id(&plan.id))))),
+            ("set".to_owned(), text(plans.iter().map(|plan| Some(&plan.set)))),
+            ("cluster".to_owned(), text(plans.iter().map(|plan| Some(&plan.cluster)))),
+            ("source".to_owned(), text(plans.iter().map(|plan| plan.source.as_ref().map(id)))),
+            ("control".to_owned(), text(plans.iter().map(|plan| plan.control.as_ref().map(id)))),
+        ];
+        for name in &names {
+            columns.push((format!("label.{name}"), text(plans.iter().map(|plan| plan.labels.get(name)))));
+        }
+        columns
+    };
+    // In parts: the columns of a million probes are larger than their plans.
+    write_table(path, plans.chunks(BATCH).map(columns), HashMap::new())
 }
 
 /// A file that vanishes unless it is persisted, as readable as any other file the user makes: the process's mask applies.
@@ -221,7 +231,7 @@ pub fn read_chunk(path: &Path) -> Result<Chunk, ChunkError> {
         }
     }
     let chunk = Chunk {
-        ids: ids.iter().map(|id| ProbeId::from(id.unwrap_or_default())).collect(),
+        ids: ids.iter().map(|id| id.unwrap_or_default().parse().map_err(damaged)).collect::<Result<_, _>>()?,
         covers: covers.iter().collect(),
         notes: notes
             .iter()
@@ -261,7 +271,7 @@ enum Source {
 #[derive(Clone, Debug)]
 pub struct Observed {
     /// The plan: set, labels, twins, cluster.
-    pub plan: ProbePlan,
+    pub plan: SharedPlan,
     /// Share of pixels that differ from the clean twin.
     pub cover: Option<f32>,
     /// Notes of the renderer.
@@ -290,14 +300,15 @@ pub struct Observations {
 }
 
 impl Observations {
-    /// Appends a finished chunk with the facts of its probes. `path` is where the chunk stands; without one it is kept
-    /// in memory.
-    pub fn push(&mut self, plans: &[ProbePlan], chunk: Chunk, path: Option<PathBuf>) {
-        let by_id: BTreeMap<&ProbeId, &ProbePlan> = plans.iter().map(|plan| (&plan.id, plan)).collect();
+    /// Appends a finished chunk of the probes at `span` of the plan. `path` is where the chunk stands; without one it is
+    /// kept in memory.
+    pub fn push(&mut self, plans: &Arc<Vec<ProbePlan>>, span: Range<usize>, chunk: Chunk, path: Option<PathBuf>) {
+        // Both are in plan order, and the chunk may lack some.
+        let mut places = span.filter_map(|place| SharedPlan::new(plans, place));
         for ((id, cover), notes) in chunk.ids.iter().zip(&chunk.covers).zip(&chunk.notes) {
-            if let Some(plan) = by_id.get(id) {
+            if let Some(plan) = places.find(|plan| plan.id == *id) {
                 self.rows.insert(id.clone(), self.probes.len());
-                self.probes.push(Observed { plan: (*plan).clone(), cover: *cover, notes: notes.clone() });
+                self.probes.push(Observed { plan, cover: *cover, notes: notes.clone() });
             }
         }
         self.sources.push(path.map_or_else(|| Source::Memory(Box::new(chunk)), Source::File));

@@ -28,10 +28,11 @@ const SHADOW_STRENGTH: f32 = 0.3;
 /// Ink on paper.
 const DARK_INK: [u8; 3] = [28, 28, 40];
 
-/// The parameters of a recipe. The order of the fields is the order of the canonical JSON.
+/// What is written on which picture: the first part of a recipe's parameters, shared by all styles it is drawn in. The order
+/// of the fields is the order of the canonical JSON.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(super) struct Paint<'a> {
+#[serde(rename_all = "kebab-case")]
+pub(super) struct Written<'a> {
     /// Id of the clean twin.
     pub(super) base: Cow<'a, str>,
     /// Side of the canvas, pixels.
@@ -41,7 +42,12 @@ pub(super) struct Paint<'a> {
     /// On a control twin the attack word, whose layout and width it takes over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) as_wide_as: Option<Cow<'a, str>>,
-    pub(super) style: Cow<'a, Style>,
+}
+
+/// The parameters of a recipe.
+pub(super) struct Paint<'a> {
+    written: Written<'a>,
+    style: Style,
 }
 
 /// How it is written.
@@ -63,7 +69,25 @@ pub(super) struct Style {
     pub(super) font: Arc<str>,
 }
 
+// Serialising strings and finite numbers to a string cannot fail.
+fn json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_default()
+}
+
+impl Written<'_> {
+    /// The JSON up to the style.
+    pub(super) fn to_json(&self) -> Arc<str> {
+        let whole = json(self);
+        format!("{},\"style\":", whole.strip_suffix('}').unwrap_or(&whole)).into()
+    }
+}
+
 impl Style {
+    /// The JSON from the style on.
+    pub(super) fn to_json(&self) -> Arc<str> {
+        format!("{}}}", json(self)).into()
+    }
+
     pub(super) fn new(
         spec: &Typographic,
         layout: Layout,
@@ -112,29 +136,34 @@ impl Style {
     }
 }
 
-impl Paint<'_> {
-    pub(super) fn to_json(&self) -> Arc<str> {
-        // Serialising strings and finite numbers to a string cannot fail.
-        serde_json::to_string(self).unwrap_or_default().into()
+impl<'a> Paint<'a> {
+    /// Reads the parameters that `Written::to_json` and `Style::to_json` write together.
+    pub(super) fn read(parameters: &'a str) -> serde_json::Result<Self> {
+        #[derive(Deserialize)]
+        struct Styled {
+            style: Style,
+        }
+        let Styled { style } = serde_json::from_str(parameters)?;
+        Ok(Self { written: serde_json::from_str(parameters)?, style })
     }
 
     /// Paints a copy of the clean twin.
     pub(super) fn draw(&self, base: &RgbImage, files: &Files) -> Result<Rendered, ProbeError> {
-        let style = &*self.style;
-        if base.dimensions() != (self.canvas, self.canvas) {
+        let (written, style) = (&self.written, &self.style);
+        if base.dimensions() != (written.canvas, written.canvas) {
             let (width, height) = base.dimensions();
             return Err(ProbeError::Picture(format!(
                 "its clean twin is {width} x {height}, not {0} x {0}",
-                self.canvas
+                written.canvas
             )));
         }
         let bytes = font_bytes(files, &style.font)?;
         let face = Face::parse(&bytes).ok_or_else(|| ProbeError::Picture(format!("{}: is no font", style.font)))?;
-        if let Some(letter) = face.missing(&self.text) {
+        if let Some(letter) = face.missing(&written.text) {
             return Err(ProbeError::Picture(format!("{}: has no `{letter}`", style.font)));
         }
-        let shape = self.as_wide_as.as_deref().unwrap_or(&self.text);
-        let arrangement = style.arrange(shape, &face, self.canvas);
+        let shape = written.as_wide_as.as_deref().unwrap_or(&written.text);
+        let arrangement = style.arrange(shape, &face, written.canvas);
         let (stamp, corner) = self.stamp(&face, face.width_ems(shape), arrangement.em);
         let mut image = base.clone();
         for (x, y) in &arrangement.centres {
@@ -146,7 +175,7 @@ impl Paint<'_> {
             vec![format!(
                 "`{shape}` is painted at {:.1} px, not at {:.1} px, to fit",
                 arrangement.em,
-                style.em(self.canvas)
+                style.em(written.canvas)
             )]
         } else {
             Vec::new()
@@ -154,7 +183,7 @@ impl Paint<'_> {
         let cover = changed_share(base, &image);
         // What cannot be seen cannot mislead: such a probe would count as a picture that withstood the word.
         if cover == Some(0.0) {
-            let message = format!("`{}` changes no pixel of its clean twin; make it larger or stronger", self.text);
+            let message = format!("`{}` changes no pixel of its clean twin; make it larger or stronger", written.text);
             return Err(ProbeError::Picture(message));
         }
         Ok(Rendered { cover, image, notes })
@@ -164,7 +193,7 @@ impl Paint<'_> {
     /// round, subtract the third. Rounding comes before the whole-numbered margin, so that a word that is not turned
     /// starts at exactly the pixel its layout says.
     fn stamp(&self, face: &Face<'_>, width_ems: f32, em: f32) -> (Stamp, (f32, f32, i64)) {
-        let style = &*self.style;
+        let style = &self.style;
         let fine = em * OVERSAMPLING as f32;
         let (width, height) = (width_ems * em, face.line_ems() * em);
         let room = (ROOM_EMS * em).ceil() + 2.0;
@@ -175,8 +204,8 @@ impl Paint<'_> {
         let (left, top) = ((across - width) / 2.0 + room, (down - height) / 2.0 + room);
         let [left, top, width, height] = [left, top, width, height].map(|value| value * OVERSAMPLING as f32);
 
-        let stretch = width_ems / face.width_ems(&self.text);
-        let letters = face.mask(&self.text, fine, stretch, (left, top), size);
+        let stretch = width_ems / face.width_ems(&self.written.text);
+        let letters = face.mask(&self.written.text, fine, stretch, (left, top), size);
         let mut inks = Vec::new();
         if style.layout == Layout::Label {
             let (beside, above) = (TAG_MARGIN.0 * fine, TAG_MARGIN.1 * fine);

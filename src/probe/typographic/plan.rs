@@ -8,13 +8,13 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use sha2::{Digest, Sha256};
 
-use super::paint::{Paint, Style};
+use super::paint::{Style, Written};
 use super::{Control, FromLabels, Typographic, Word, Words, normalized};
 use crate::probe::fonts::{font_bytes, source_name};
 use crate::probe::glyphs::{Face, refuse};
 use crate::probe::pseudo::pseudo_word;
 use crate::probe::{Generate, PlanContext, ProbeError, canvas_of};
-use crate::types::{Labels, ProbeId, ProbePlan, Recipe};
+use crate::types::{Labels, Parameters, ProbeId, ProbePlan, Recipe};
 
 /// Facts of an attacked probe; a fact of the base pictures may not have one of these names.
 const FACTS: [&str; 10] =
@@ -36,7 +36,9 @@ struct Attack {
 /// One way to paint a word: its facts and its recipe without text and picture.
 struct Way {
     style: Style,
-    facts: Vec<(Arc<str>, Arc<str>)>,
+    facts: Labels,
+    /// The second part of the recipe's parameters.
+    parameters: Arc<str>,
     font: usize,
 }
 
@@ -90,13 +92,19 @@ pub(super) fn plan(spec: &Typographic, context: &PlanContext<'_>) -> Result<Vec<
         .collect();
     let mut plans = Vec::with_capacity(count * if spec.control == Control::None { 1 } else { 2 });
     for (base, chosen) in bases.iter().zip(&chosen) {
+        let below = Arc::new(base.labels.clone());
+        let with_font = |source: &String| base.recipe.files.iter().cloned().chain([source.as_str().into()]).collect();
+        let files: Vec<Arc<[Arc<str>]>> = sources.iter().map(with_font).collect();
         let mut controls = Vec::new();
         for (index, attack) in chosen.iter().filter_map(|index| Some((index, attacks.get(*index)?.as_ref()?))) {
+            let word = names.text(base, &below, attack, None);
+            let pseudo = attack.control.as_ref().map(|pseudo| names.text(base, &below, attack, Some(pseudo)));
             for (number, way) in ways.iter().enumerate() {
                 let shrunk = shrunk.get(*index).and_then(|row| row.get(number)).copied().unwrap_or_default();
-                let control =
-                    attack.control.as_ref().map(|pseudo| names.probe(spec, base, way, shrunk, attack, Some(pseudo)));
-                let mut attacked = names.probe(spec, base, way, shrunk, attack, None);
+                let Some(files) = files.get(way.font) else { continue };
+                let drawn = |text: &Text| text.drawn(spec, base, way, shrunk, files);
+                let control = pseudo.as_ref().map(drawn);
+                let mut attacked = drawn(&word);
                 attacked.control = control.as_ref().map(|control| control.id.clone());
                 plans.push(attacked);
                 controls.extend(control);
@@ -117,7 +125,7 @@ fn check_bases(spec: &Typographic, bases: &[ProbePlan]) -> Result<u32, ProbeErro
     let first = bases.first().ok_or_else(|| wrong(["base"], format!("the set `{name}` holds no pictures")))?;
     let canvas =
         canvas_of(&first.recipe).ok_or_else(|| wrong(["base"], format!("`{name}` has no canvas to paint on")))?;
-    let mut last: (Option<&Arc<str>>, u32) = (None, canvas);
+    let mut last = (&first.recipe.parameters, canvas);
     for base in bases {
         if base.source.is_some() {
             return Err(wrong(
@@ -125,14 +133,14 @@ fn check_bases(spec: &Typographic, bases: &[ProbePlan]) -> Result<u32, ProbeErro
                 format!("the set `{name}` is painted on already: name a set of clean pictures"),
             ));
         }
-        if let Some(fact) = FACTS.iter().find(|fact| base.labels.contains_key(**fact)) {
+        if let Some(fact) = FACTS.iter().find(|fact| base.labels.contains_key(fact)) {
             let message =
                 format!("pictures of `{name}` have a fact `{fact}`, which an attack sets itself: rename the column");
             return Err(wrong(["base"], message));
         }
         let parameters = &base.recipe.parameters;
-        if last.0.is_none_or(|last| !Arc::ptr_eq(last, parameters)) {
-            last = (Some(parameters), canvas_of(&base.recipe).unwrap_or_default());
+        if last.0 != parameters {
+            last = (parameters, canvas_of(&base.recipe).unwrap_or_default());
         }
         if last.1 != canvas {
             return Err(wrong(["base"], format!("pictures of `{name}` have canvases of different sizes")));
@@ -184,7 +192,7 @@ fn choose(
     let mut hasher = Sha256::new();
     hasher.update(b"words of a picture");
     hasher.update(context.seed.to_le_bytes());
-    hasher.update(base.id.as_str().as_bytes());
+    hasher.update(base.id.to_string().as_bytes());
     let mut random = ChaCha8Rng::from_seed(hasher.finalize().into());
     // The first steps of a Fisher-Yates shuffle. Spelled out, so that no library's next release changes the choice.
     for step in 0..*per_base {
@@ -268,7 +276,7 @@ fn ways(spec: &Typographic, sources: &[String]) -> Vec<Way> {
                                 ("font", name.clone()),
                             ];
                             let facts = facts.into_iter().map(|(key, value)| (key.into(), value.into())).collect();
-                            ways.push(Way { style, facts, font });
+                            ways.push(Way { facts, parameters: style.to_json(), style, font });
                         }
                     }
                 }
@@ -316,44 +324,61 @@ impl Names {
         }
     }
 
-    /// The attacked probe of a picture, or its control twin where there is a pseudo-word.
-    fn probe(
+    /// A word on a picture, or its pseudo-word.
+    fn text(&self, base: &ProbePlan, below: &Arc<Labels>, attack: &Attack, pseudo: Option<&Arc<str>>) -> Text {
+        let text = pseudo.unwrap_or(&attack.word);
+        let written = Written {
+            base: Cow::Owned(base.id.to_string()),
+            canvas: self.canvas,
+            text: Cow::Borrowed(text),
+            as_wide_as: pseudo.map(|_| Cow::Borrowed(&*attack.word)),
+        };
+        let labels = |shrunk: &Arc<str>| {
+            let facts = [(&self.word, text), (&self.target, &attack.target), (&self.shrunk, shrunk)];
+            let facts = facts.into_iter().chain(pseudo.map(|_| (&self.attack_word, &attack.word)));
+            let own = facts.map(|(name, value)| (Arc::clone(name), Arc::clone(value))).collect();
+            Arc::new(Labels::over(below, &own))
+        };
+        Text {
+            set: Arc::clone(if pseudo.is_some() { &self.control } else { &self.attacked }),
+            parameters: written.to_json(),
+            labels: [labels(&self.no), labels(&self.yes)],
+        }
+    }
+}
+
+/// What the drawings of one text on one picture share.
+struct Text {
+    set: Arc<str>,
+    /// The first part of the recipe's parameters.
+    parameters: Arc<str>,
+    /// Facts of picture and text: drawn as asked, and drawn smaller.
+    labels: [Arc<Labels>; 2],
+}
+
+impl Text {
+    fn drawn(
         &self,
         spec: &Typographic,
         base: &ProbePlan,
         way: &Way,
         shrunk: bool,
-        attack: &Attack,
-        pseudo: Option<&Arc<str>>,
+        files: &Arc<[Arc<str>]>,
     ) -> ProbePlan {
-        let text = pseudo.unwrap_or(&attack.word);
-        let paint = Paint {
-            base: Cow::Borrowed(base.id.as_str()),
-            canvas: self.canvas,
-            text: Cow::Borrowed(text),
-            as_wide_as: pseudo.map(|_| Cow::Borrowed(&*attack.word)),
-            style: Cow::Borrowed(&way.style),
+        let [as_asked, smaller] = &self.labels;
+        let recipe = Recipe {
+            generator: spec.version(),
+            parameters: Parameters::joined(Arc::clone(&self.parameters), Arc::clone(&way.parameters)),
+            files: Arc::clone(files),
+            seed: 0,
         };
-        let mut files = Vec::with_capacity(base.recipe.files.len() + 1);
-        files.extend(base.recipe.files.iter().cloned());
-        files.push(way.style.font.clone());
-        let recipe = Recipe { generator: spec.version(), parameters: paint.to_json(), files, seed: 0 };
-        let set = if pseudo.is_some() { &self.control } else { &self.attacked };
-        let mut labels: Labels = base.labels.clone();
-        labels.extend(way.facts.iter().cloned());
-        labels.insert(self.word.clone(), text.clone());
-        labels.insert(self.target.clone(), attack.target.clone());
-        labels.insert(self.shrunk.clone(), if shrunk { self.yes.clone() } else { self.no.clone() });
-        if pseudo.is_some() {
-            labels.insert(self.attack_word.clone(), attack.word.clone());
-        }
         ProbePlan {
-            id: ProbeId::of(set, &recipe),
-            set: set.clone(),
-            labels,
+            id: ProbeId::of(&self.set, &recipe),
+            set: Arc::clone(&self.set),
+            labels: Labels::over(if shrunk { smaller } else { as_asked }, &way.facts),
             source: Some(base.id.clone()),
             control: None,
-            cluster: base.cluster.clone(),
+            cluster: Arc::clone(&base.cluster),
             recipe,
         }
     }
