@@ -1,15 +1,18 @@
-//! The reference model and a tiny one against features, taps, interventions and logit scales that open_clip gave
+//! The reference model and tiny ones against features, logits, taps and interventions that open_clip gave
 //! (`tests/golden/encoder.py`), and what must hold of every encoder: rows that do not depend on their neighbours,
 //! errors that list what exists, half precision, export.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use clip_audit::model::{DeviceChoice, Dtype, Encoder, LoadOptions, ModelError, ModelSource, load, write_embeddings};
-use clip_audit::types::{Intervention, Matrix, Pool, Site, Tap};
+use clip_audit::model::{
+    DeviceChoice, Dtype, Encoder, LoadOptions, ModelError, ModelInfo, ModelSource, load, write_embeddings,
+};
+use clip_audit::types::{Intervention, Matrix, Site, Tap};
 use image::RgbImage;
 use safetensors::SafeTensors;
+use serde_json::Value;
 
 const TEXTS: [&str; 5] = ["a picture of a poodle", "$$$", "The word  MONEY bag", "a", "cats & dogs, 7 of them!"];
 const PICTURES: [&str; 3] = ["gradient", "shapes", "noise"];
@@ -19,7 +22,7 @@ fn golden_folder() -> PathBuf {
 }
 
 /// The tensors of a golden file with their shapes, and what it says of itself.
-struct Golden(BTreeMap<String, (Vec<usize>, Vec<f64>)>, HashMap<String, String>);
+struct Golden(BTreeMap<String, (Vec<usize>, Vec<f64>)>, Value);
 
 impl Golden {
     fn read(name: &str) -> Self {
@@ -39,7 +42,8 @@ impl Golden {
             (name.to_owned(), (view.shape().to_vec(), values))
         });
         let (_, header) = SafeTensors::read_metadata(&bytes).unwrap();
-        Self(tensors.collect(), header.metadata().clone().unwrap())
+        let made = &header.metadata().as_ref().unwrap()["made"];
+        Self(tensors.collect(), serde_json::from_str(made).unwrap())
     }
 
     fn values(&self, name: &str) -> &[f64] {
@@ -68,8 +72,22 @@ fn reference() -> &'static dyn Encoder {
     LOADED.get_or_init(|| load(&ModelSource::Reference, &options()).unwrap()).as_ref()
 }
 
-fn tiny_source() -> ModelSource {
-    ModelSource::Folder(golden_folder().join("tiny"))
+fn open(folder: PathBuf) -> Box<dyn Encoder> {
+    load(&ModelSource::Folder(folder), &options()).unwrap()
+}
+
+/// A checkpoint of the golden folder with other values in its image tower's configuration.
+fn variant(name: &str, changes: &Value) -> Box<dyn Encoder> {
+    let (from, to) = (golden_folder().join(name), tempfile::tempdir().unwrap());
+    let mut configuration: Value =
+        serde_json::from_slice(&std::fs::read(from.join("open_clip_config.json")).unwrap()).unwrap();
+    for (key, value) in changes.as_object().unwrap() {
+        configuration["model_cfg"]["vision_cfg"][key] = value.clone();
+    }
+    std::fs::write(to.path().join("open_clip_config.json"), configuration.to_string()).unwrap();
+    let weights = "open_clip_model.safetensors";
+    std::fs::copy(from.join(weights), to.path().join(weights)).unwrap();
+    open(to.path().to_owned())
 }
 
 fn pictures(size: u32) -> Vec<RgbImage> {
@@ -84,43 +102,54 @@ fn texts() -> Vec<String> {
 fn every_tap(encoder: &dyn Encoder) -> Vec<Tap> {
     let places = encoder.info().sites.iter();
     let pooled = |(layer, site, _): &(String, Site, usize)| {
-        [Pool::Mean, Pool::Max].map(|pool| Tap { layer: layer.clone(), site: *site, pool })
+        site.pools().iter().map(|pool| Tap { layer: layer.clone(), site: *site, pool: *pool }).collect::<Vec<_>>()
     };
     places.flat_map(pooled).collect()
 }
 
-fn agrees_with_open_clip(encoder: &dyn Encoder, name: &str) {
+/// Cosines of every picture with every text, times the logit scale.
+fn logits(images: &Matrix, texts: &Matrix, scale: f64) -> Matrix {
+    let norm = |row: &[f32]| row.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>().sqrt();
+    let product = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
+    let cosine = |a: &[f32], b: &[f32]| (scale * product(a, b) / (norm(a) * norm(b))) as f32;
+    let values = images.iter_rows().flat_map(|image| texts.iter_rows().map(move |text| cosine(image, text)));
+    Matrix::new(images.rows(), texts.rows(), values.collect()).unwrap()
+}
+
+/// Features, logits, every tap and every intervention of the golden file, which holds `taps` taps; what `after` records
+/// shows what an intervention did on the way.
+fn agrees_with_open_clip(encoder: &dyn Encoder, name: &str, taps: usize, after: &str) {
     let golden = Golden::read(name);
-    assert_eq!(serde_json::from_str::<Vec<String>>(&golden.1["texts"]).unwrap(), TEXTS);
+    assert_eq!(golden.1["texts"], serde_json::json!(TEXTS));
     assert_eq!(golden.1["fingerprint"], encoder.info().record.fingerprint.0);
     let images = pictures(encoder.info().image_size);
+    let expected = taps;
     let taps = every_tap(encoder);
-    assert_eq!(taps.len(), 18, "four stages before and after ReLU and the attention pool, by mean and max");
+    assert_eq!(taps.len(), expected);
+    assert_eq!(golden.0.keys().filter(|key| key.contains(':') && !key.contains(' ')).count(), expected);
 
     let encoded = encoder.encode_images(&images, &taps, &[]).unwrap();
     golden.agrees("image_features", &encoded.features);
     for (tap, values) in taps.iter().zip(&encoded.taps) {
         golden.agrees(&tap.to_string(), values);
     }
-    golden.agrees("text_features", &encoder.encode_texts(&texts()).unwrap());
+    let text_features = encoder.encode_texts(&texts()).unwrap();
+    golden.agrees("text_features", &text_features);
+    golden.agrees("logits", &logits(&encoded.features, &text_features, encoder.info().logit_scale));
     let scale = golden.values("logit_scale")[0];
     assert!((encoder.info().logit_scale - scale).abs() < 1e-4, "{} {scale}", encoder.info().logit_scale);
 
-    let after: Tap = "layer4.post_relu:mean".parse().unwrap();
+    let after: Tap = after.parse().unwrap();
     let mut held = 0;
-    for key in golden.0.keys().filter(|key| key.starts_with("held ") && !key.ends_with("layer4")) {
+    for key in golden.0.keys().filter(|key| key.starts_with("held ") && !key.ends_with(&after.layer)) {
         let parts: Vec<&str> = key.split([' ', '.']).collect();
         let (layer, site, index) = (parts[1], parts[2], parts[3].parse().unwrap());
         let value = key.rsplit(' ').next().unwrap().parse().unwrap();
-        let site = match site {
-            "pre_relu" => Site::PreRelu,
-            "post_relu" => Site::PostRelu,
-            _ => Site::Output,
-        };
+        let site = format!("{layer}.{site}:mean").parse::<Tap>().unwrap().site;
         let intervention = Intervention { layer: layer.to_owned(), site, index, value };
         let encoded = encoder.encode_images(&images, std::slice::from_ref(&after), &[intervention]).unwrap();
         golden.agrees(key, &encoded.features);
-        golden.agrees(&format!("{key} layer4"), &encoded.taps[0]);
+        golden.agrees(&format!("{key} {}", after.layer), &encoded.taps[0]);
         held += 1;
     }
     assert_eq!(held, 4);
@@ -128,17 +157,65 @@ fn agrees_with_open_clip(encoder: &dyn Encoder, name: &str) {
 
 #[test]
 fn the_reference_model_agrees_with_open_clip() {
-    agrees_with_open_clip(reference(), "reference");
+    agrees_with_open_clip(reference(), "reference", 18, "layer4.post_relu:mean");
 }
 
 #[test]
 fn a_model_of_other_sizes_and_exact_gelu_agrees_with_open_clip() {
-    let encoder = load(&tiny_source(), &options()).unwrap();
-    agrees_with_open_clip(encoder.as_ref(), "tiny");
+    let encoder = open(golden_folder().join("tiny"));
+    agrees_with_open_clip(encoder.as_ref(), "tiny", 18, "layer4.post_relu:mean");
     let facts = &encoder.info().record.facts;
     let fact = |name: &str| &facts.iter().find(|(other, _)| other == name).unwrap().1;
     assert!(fact("activation").starts_with("GELU, exact"), "{facts:?}");
     assert_eq!(fact("stored as"), "bf16, f16, f32");
+}
+
+/// What is said of the towers.
+fn towers(said: &str) -> String {
+    let about = |line: &&str| ["CLIP: ", "image tower: ", "text tower: "].iter().any(|start| line.starts_with(start));
+    said.lines().filter(about).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn a_transformer_as_openai_published_it_agrees_with_open_clip() {
+    let encoder = open(golden_folder().join("vit"));
+    agrees_with_open_clip(encoder.as_ref(), "vit", 12, "block1.residual:class");
+    let said = said(encoder.info());
+    assert!(said.contains("activation: QuickGELU"), "{said}");
+    insta::assert_snapshot!(towers(&said), @r"
+    CLIP: VisionTransformer of 2 blocks, width 32, 16 px patches, 64 px; text transformer of 2 layers, width 16
+    image tower: 4 x 4 patches and a class token, 4 heads, 128 hidden units a block, the class token is the embedding
+    text tower: 2 layers, width 16, 2 heads
+    ");
+}
+
+#[test]
+fn a_transformer_with_every_published_option_agrees_with_open_clip() {
+    let encoder = open(golden_folder().join("average"));
+    agrees_with_open_clip(encoder.as_ref(), "average", 12, "block1.residual:class");
+    let said = said(encoder.info());
+    assert!(said.contains("activation: GELU, exact"), "{said}");
+    insta::assert_snapshot!(towers(&said), @r"
+    CLIP: VisionTransformer of 2 blocks, width 40, 12 px patches, 50 px; text transformer of 1 layers, width 24
+    image tower: 4 x 4 patches and a class token, 2 heads, 93 hidden units a block, no norm before the first block, layer scale, the mean of the patches, then normalised, is the embedding, 2 px at the right and bottom edge are in no patch
+    text tower: 1 layers, width 24, 3 heads
+    ");
+}
+
+/// Pool, heads and the order of norm and pool leave no trace in the tensors: the configuration alone decides.
+#[test]
+fn what_only_the_configuration_tells_is_followed() {
+    let mut tried = 0;
+    for name in ["vit", "average"] {
+        let golden = Golden::read(name);
+        for key in golden.0.keys().filter(|key| key.starts_with("variant ")) {
+            let encoder = variant(name, &serde_json::from_str(key.strip_prefix("variant ").unwrap()).unwrap());
+            let images = pictures(encoder.info().image_size);
+            golden.agrees(key, &encoder.encode_images(&images, &[], &[]).unwrap().features);
+            tried += 1;
+        }
+    }
+    assert_eq!(tried, 4);
 }
 
 /// Features must not depend on what else is in the batch, nor on how many pictures come at once.
@@ -218,7 +295,7 @@ fn places_that_do_not_exist_are_refused_with_what_does() {
     insta::assert_snapshot!(message.replace("; ", "\n"), @r"
     tap `layer5.pre_relu:mean` names no place of this model
     tap `layer4.residual:mean` names no place of this model
-    tap `layer4.pre_relu:class` pools a class token, and this image tower has none
+    tap `layer4.pre_relu:class` pools a class token, and this place has none
     intervention on layer4.pre_relu unit 1024: the place has 1024 units, counted from 0
     intervention on layer9.pre_relu unit 0 names no place of this model
     intervention on layer1.pre_relu unit 0: NaN is not a finite value
@@ -242,6 +319,16 @@ fn preprocessing_gives_the_input_size() {
     assert!(reference().preprocess(&RgbImage::new(100_000, 1)).is_err());
 }
 
+/// The record of a model, a fact a line.
+fn said(info: &ModelInfo) -> String {
+    let record = &info.record;
+    let mut said =
+        vec![record.name.clone(), record.format.clone(), record.architecture.clone(), record.fingerprint.0.clone()];
+    said.extend(record.files.iter().map(|file| format!("{} {} {}", file.name, file.bytes, file.sha256)));
+    said.extend(record.facts.iter().chain(&record.preprocessing).map(|(name, value)| format!("{name}: {value}")));
+    said.join("\n")
+}
+
 #[test]
 fn what_is_known_of_the_reference_model_is_said() {
     let info = reference().info();
@@ -259,11 +346,7 @@ fn what_is_known_of_the_reference_model_is_said() {
     attnpool.output 256
     ");
     let record = &info.record;
-    let mut said =
-        vec![record.name.clone(), record.format.clone(), record.architecture.clone(), record.fingerprint.0.clone()];
-    said.extend(record.files.iter().map(|file| format!("{} {} {}", file.name, file.bytes, file.sha256)));
-    said.extend(record.facts.iter().chain(&record.preprocessing).map(|(name, value)| format!("{name}: {value}")));
-    insta::assert_snapshot!(said.join("\n"), @r"
+    insta::assert_snapshot!(said(info), @r"
     reference
     open_clip folder
     CLIP: ModifiedResNet [1, 2, 1, 1], width 32, 80 px; text transformer of 2 layers, width 128

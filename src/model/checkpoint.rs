@@ -6,8 +6,8 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::block::Activation;
 use super::tensors::{Tensors, sha256};
-use super::text::Activation;
 use super::tokenizer::Tokenizer;
 use super::{ModelError, openclip, text, tower};
 use crate::types::{FileRecord, Fingerprint, Kind};
@@ -157,6 +157,7 @@ fn mismatches(configuration: &Configuration, vision: &dyn tower::Sizes, text: &t
         ("text_cfg.vocab_size", said.vocabulary, text.vocabulary),
         ("text_cfg.width", said.width, text.width),
         ("text_cfg.layers", said.layers, text.layers),
+        ("the text tower's MLP width (text_cfg.mlp_ratio)", said.hidden, text.hidden),
     ];
     let of_vision = configuration.vision.fields().into_iter().zip(vision.fields());
     of_vision

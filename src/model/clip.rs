@@ -5,11 +5,12 @@ use std::sync::{Mutex, PoisonError};
 use image::RgbImage;
 use tch::{Kind, TchError, Tensor, no_grad};
 
+use super::block::Activation;
 use super::checkpoint::{Checkpoint, Configuration, LOGIT_SCALE};
 use super::device::use_threads;
 use super::layers::{Compute, Run};
 use super::tensors::floats;
-use super::text::{Activation, TextTransformer};
+use super::text::TextTransformer;
 use super::tokenizer::Tokenizer;
 use super::tower::Tower;
 use super::watch::{self, Watch};
@@ -34,7 +35,7 @@ impl Clip {
             Tensor::f_from_slice(&values)?.f_reshape([1, 3, 1, 1])?.f_to_device(compute.device)
         };
         Ok(Self {
-            visual: configuration.vision.build(tensors, compute)?,
+            visual: configuration.vision.build(tensors, compute, configuration.activation)?,
             text: TextTransformer::new(tensors, compute, &configuration.text, configuration.activation)?,
             compute,
             mean: colours(configuration.mean)?,

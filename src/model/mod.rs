@@ -1,6 +1,7 @@
 //! The model under audit: checkpoint formats, tokenizer, preprocessing, towers, taps, interventions and devices.
 //! The only room that names `tch`.
 
+mod block;
 mod checkpoint;
 mod clip;
 mod device;
@@ -14,6 +15,7 @@ mod tensors;
 mod text;
 mod tokenizer;
 mod tower;
+mod vit;
 mod watch;
 
 use std::path::PathBuf;

@@ -6,10 +6,10 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use super::block::Activation;
 use super::checkpoint::{Checkpoint, Configuration, Format, assemble, read_file, record, refuse};
 use super::tensors::Tensors;
-use super::text::Activation;
-use super::tower::{self, Vision};
+use super::tower::{self, Patches, TokenPool, Vision};
 use super::{ModelError, json, text};
 use crate::types::Kind;
 
@@ -84,13 +84,10 @@ const NEUTRAL: &[(&str, &str, &str)] = &[
     ("model_cfg.text_cfg.hf_model_name", "null", "a text tower of Hugging Face"),
     ("model_cfg.text_cfg.tokenizer_mode", "null", "another tokenizer"),
     ("model_cfg.text_cfg.tokenizer_kwargs", "null", "another tokenizer"),
-    ("model_cfg.text_cfg.mlp_ratio", "4.0", "another MLP width"),
-    ("model_cfg.text_cfg.ls_init_value", "null", "layer scale"),
     ("model_cfg.text_cfg.embed_cls", "false", "a class token in the text tower (CoCa)"),
     ("model_cfg.text_cfg.pad_id", "0", "another padding token"),
     ("model_cfg.text_cfg.no_causal_mask", "false", "a text tower without causal mask"),
     ("model_cfg.text_cfg.final_ln_after_pool", "false", "another order of norm and pool"),
-    ("model_cfg.text_cfg.pool_type", "\"argmax\"", "another text pooling"),
     ("model_cfg.text_cfg.proj_bias", "false", "a projection with bias"),
     ("model_cfg.text_cfg.proj_type", "\"linear\"", "another projection"),
     ("model_cfg.text_cfg.output_tokens", "false", "token output (CoCa)"),
@@ -109,8 +106,22 @@ const NEUTRAL: &[(&str, &str, &str)] = &[
     ("preprocess_cfg.fill_color", "0", "another fill colour"),
 ];
 
-/// Keys that are read below, or that decide nothing about features: the start of training, and hints that open_clip
-/// itself does not read for a ResNet.
+/// Keys of the image tower that open_clip reads only for transformers, likewise.
+const NEUTRAL_IN_TRANSFORMERS: &[(&str, &str, &str)] = &[
+    ("model_cfg.vision_cfg.output_tokens", "false", "token output (CoCa)"),
+    ("model_cfg.vision_cfg.act_kwargs", "null", "parameters of the activation"),
+    ("model_cfg.vision_cfg.norm_kwargs", "null", "parameters of the normalisation"),
+    ("model_cfg.vision_cfg.block_type", "null", "another transformer block"),
+    ("model_cfg.vision_cfg.qk_norm", "false", "another transformer block"),
+    ("model_cfg.vision_cfg.scaled_cosine_attn", "false", "another transformer block"),
+    ("model_cfg.vision_cfg.scale_heads", "false", "another transformer block"),
+    ("model_cfg.vision_cfg.scale_attn_inner", "false", "another transformer block"),
+    ("model_cfg.vision_cfg.scale_attn", "false", "another transformer block"),
+    ("model_cfg.vision_cfg.scale_fc", "false", "another transformer block"),
+];
+
+/// Keys that are read below, or that decide nothing about features: the start of training, and what open_clip
+/// itself does not read for the towers that are left.
 const KNOWN: &[&str] = &[
     "model_cfg.embed_dim",
     "model_cfg.quick_gelu",
@@ -120,13 +131,24 @@ const KNOWN: &[&str] = &[
     "model_cfg.vision_cfg.width",
     "model_cfg.vision_cfg.head_width",
     "model_cfg.vision_cfg.image_size",
+    "model_cfg.vision_cfg.patch_size",
     "model_cfg.vision_cfg.mlp_ratio",
+    "model_cfg.vision_cfg.ls_init_value",
+    "model_cfg.vision_cfg.no_ln_pre",
+    "model_cfg.vision_cfg.pos_embed_type",
+    "model_cfg.vision_cfg.pool_type",
+    "model_cfg.vision_cfg.final_ln_after_pool",
     "model_cfg.vision_cfg.patch_dropout",
+    "model_cfg.vision_cfg.attn_pooler_queries",
+    "model_cfg.vision_cfg.attn_pooler_heads",
     "model_cfg.text_cfg.context_length",
     "model_cfg.text_cfg.vocab_size",
     "model_cfg.text_cfg.width",
     "model_cfg.text_cfg.heads",
     "model_cfg.text_cfg.layers",
+    "model_cfg.text_cfg.mlp_ratio",
+    "model_cfg.text_cfg.ls_init_value",
+    "model_cfg.text_cfg.pool_type",
     "model_cfg.text_cfg.eos_id",
     "model_cfg.text_cfg.hf_model_pretrained",
     "model_cfg.text_cfg.hf_proj_type",
@@ -135,6 +157,9 @@ const KNOWN: &[&str] = &[
     "preprocess_cfg.mean",
     "preprocess_cfg.std",
 ];
+
+/// Where the blocks of the image tower are counted.
+const LAYERS: &str = "model_cfg.vision_cfg.layers";
 
 const SECTIONS: &[&str] = &["model_cfg", "model_cfg.vision_cfg", "model_cfg.text_cfg", "preprocess_cfg"];
 
@@ -154,7 +179,7 @@ fn configure(bytes: &[u8]) -> Result<Configuration, Vec<String>> {
     }
 
     let layers = reader.layers();
-    let width = reader.size("model_cfg.vision_cfg.width", 64);
+    let width = reader.size("model_cfg.vision_cfg.width", 768);
     let head_width = reader.size("model_cfg.vision_cfg.head_width", 64);
     let dimension = reader.size("model_cfg.embed_dim", None);
     let image_size = reader.side("model_cfg.vision_cfg.image_size", 224);
@@ -164,21 +189,23 @@ fn configure(bytes: &[u8]) -> Result<Configuration, Vec<String>> {
             .problems
             .push(format!("preprocess_cfg.size is {preprocess_size}, model_cfg.vision_cfg.image_size is {image_size}"));
     }
-    let vision = tower::recognise(&Vision { layers, width, head_width, image_size, dimension });
+    let patches = reader.is_transformer().then(|| reader.patches(width));
+    let vision = tower::recognise(&Vision { layers, width, head_width, image_size, dimension, patches });
     if vision.is_none() {
-        let found = reader.get("model_cfg.vision_cfg.layers").map_or("missing".to_owned(), Value::to_string);
-        reader.problems.push(format!(
-            "model_cfg.vision_cfg.layers is {found}: a vision transformer is not supported, a ResNet has four numbers of blocks"
-        ));
+        reader.problems.push("model_cfg.vision_cfg describes no image tower of this program".to_owned());
     }
+    let text_width = reader.size("model_cfg.text_cfg.width", 512);
     let text = text::Sizes {
         context_length: reader.size("model_cfg.text_cfg.context_length", 77),
         vocabulary: reader.size("model_cfg.text_cfg.vocab_size", 49408),
-        width: reader.size("model_cfg.text_cfg.width", 512),
+        width: text_width,
         heads: reader.size("model_cfg.text_cfg.heads", 8),
         layers: reader.size("model_cfg.text_cfg.layers", 12),
+        hidden: reader.hidden("model_cfg.text_cfg.mlp_ratio", text_width),
+        layer_scale: reader.get("model_cfg.text_cfg.ls_init_value").is_some(),
         dimension,
     };
+    reader.check_text_pool(text.vocabulary);
     let (activation, activation_reason) = reader.activation();
     let (mean, std) = (reader.colours("preprocess_cfg.mean", MEAN), reader.colours("preprocess_cfg.std", STD));
     if std.iter().any(|&value| value <= 0.0) {
@@ -214,12 +241,94 @@ impl<'a> Reader<'a> {
             let place = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
             if SECTIONS.contains(&place.as_str()) {
                 self.refuse_unknown(&place, value);
-            } else if let Some((_, neutral, meaning)) = NEUTRAL.iter().find(|(name, _, _)| *name == place) {
-                if !value.is_null() && !equal(value, neutral) {
+            } else if let Some((_, neutral, meaning)) = self.neutral(&place) {
+                // Null is open_clip's default, and keyword arguments without an entry are none.
+                let nothing = value.is_null() || value.as_object().is_some_and(serde_json::Map::is_empty);
+                if !nothing && !equal(value, neutral) {
                     self.problems.push(format!("{place} is {value}: {meaning} is not supported"));
                 }
-            } else if !KNOWN.contains(&place.as_str()) && !without_effect(&place) {
+            } else if !KNOWN.contains(&place.as_str()) && !without_effect(&place, self.is_transformer()) {
                 self.problems.push(format!("{place} is not known, and might change what the model computes"));
+            }
+        }
+    }
+
+    /// The entry of a key that may stand with one value only.
+    fn neutral(&self, place: &str) -> Option<&'static (&'static str, &'static str, &'static str)> {
+        let transformers = if self.is_transformer() { NEUTRAL_IN_TRANSFORMERS } else { &[] };
+        NEUTRAL.iter().chain(transformers).find(|(name, _, _)| *name == place)
+    }
+
+    /// One number of blocks is how open_clip writes a vision transformer, a list a ResNet.
+    fn is_transformer(&self) -> bool {
+        !self.get(LAYERS).is_some_and(Value::is_array)
+    }
+
+    /// What only a transformer has.
+    fn patches(&mut self, width: usize) -> Patches {
+        let section = |key: &str| format!("model_cfg.vision_cfg.{key}");
+        let default = Patches::clip(16, width);
+        let pools = [("tok", TokenPool::Class), ("avg", TokenPool::Average)];
+        let pool = self.choice(&section("pool_type"), &pools, default.pool);
+        // A fixed embedding stands in the tensors like a learned one.
+        self.choice(&section("pos_embed_type"), &[("learnable", ()), ("sin_cos_2d", ())], ());
+        Patches {
+            side: self.side(&section("patch_size"), default.side),
+            hidden: self.hidden(&section("mlp_ratio"), width),
+            pre_norm: !self.flag(&section("no_ln_pre")),
+            pool,
+            norm_after_pool: self.flag(&section("final_ln_after_pool")),
+            layer_scale: self.get(&section("ls_init_value")).is_some(),
+        }
+    }
+
+    /// Hidden units of an MLP, given as a multiple of the width; rounded down, as open_clip does.
+    fn hidden(&mut self, path: &str, width: usize) -> usize {
+        let ratio = self.get(path).map_or(Some(4.0), Value::as_f64);
+        match ratio.map(|ratio| (width as f64 * ratio) as usize).filter(|hidden| (1..=1 << 22).contains(hidden)) {
+            Some(hidden) => hidden,
+            None => {
+                let found = self.get(path).map_or_else(String::new, Value::to_string);
+                self.problems.push(format!("{path} is {found}: no MLP of a width of {width} has such a size"));
+                1
+            }
+        }
+    }
+
+    /// True or false; false where nothing is said.
+    fn flag(&mut self, path: &str) -> bool {
+        match self.get(path) {
+            None => false,
+            Some(Value::Bool(value)) => *value,
+            Some(other) => {
+                self.problems.push(format!("{path} is {other}, expected true or false"));
+                false
+            }
+        }
+    }
+
+    /// What one of some names stands for.
+    fn choice<T: Copy>(&mut self, path: &str, names: &[(&str, T)], default: T) -> T {
+        let Some(value) = self.get(path) else { return default };
+        match names.iter().find(|(name, _)| value.as_str() == Some(name)) {
+            Some((_, choice)) => *choice,
+            None => {
+                let names: Vec<String> = names.iter().map(|(name, _)| format!("\"{name}\"")).collect();
+                self.problems.push(format!("{path} is {value}, only {} is supported", names.join(" or ")));
+                default
+            }
+        }
+    }
+
+    /// The text feature is read at the end-of-text token: the highest id, or that id asked for by its number.
+    fn check_text_pool(&mut self, vocabulary: usize) {
+        let path = "model_cfg.text_cfg.pool_type";
+        let end = self.get("model_cfg.text_cfg.eos_id").map_or(Some(2), Value::as_u64);
+        match self.get(path).map(|value| (value, value.as_str())) {
+            None | Some((_, Some("argmax"))) => {}
+            Some((_, Some("eos"))) if end == Some(vocabulary as u64 - 1) => {}
+            Some((value, _)) => {
+                self.problems.push(format!("{path} is {value}: another text pooling is not supported"));
             }
         }
     }
@@ -259,19 +368,24 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Blocks per stage. One number instead of four is how open_clip writes a vision transformer.
+    /// Blocks per stage of a ResNet, or of a transformer's only one.
     fn layers(&mut self) -> Vec<usize> {
-        let path = "model_cfg.vision_cfg.layers";
         let count = |value: &Value| value.as_u64().filter(|count| (1..=1000).contains(count)).map(|n| n as usize);
-        let stages = match self.get(path) {
+        let stages = match self.get(LAYERS) {
             Some(Value::Array(stages)) => stages.iter().map(count).collect::<Option<Vec<usize>>>(),
-            other => return other.and_then(count).into_iter().collect(),
+            None => return vec![12],
+            Some(blocks) => match count(blocks) {
+                Some(blocks) => return vec![blocks],
+                None => None,
+            },
         };
         match stages {
             Some(layers) if layers.len() == 4 => layers,
             _ => {
-                self.problems.push(format!("{path} must be four numbers of blocks from 1 to 1000"));
-                vec![1; 4]
+                self.problems.push(format!(
+                    "{LAYERS} must be one number of blocks (a transformer) or four (a ResNet), each from 1 to 1000"
+                ));
+                vec![1; if self.is_transformer() { 1 } else { 4 }]
             }
         }
     }
@@ -311,30 +425,8 @@ fn equal(value: &Value, literal: &str) -> bool {
     }
 }
 
-/// Keys of the image tower that open_clip reads only for transformers and timm models.
-fn without_effect(place: &str) -> bool {
-    place.strip_prefix("model_cfg.vision_cfg.").is_some_and(|key| {
-        key.starts_with("timm_")
-            || [
-                "patch_size",
-                "ls_init_value",
-                "attn_pooler_queries",
-                "attn_pooler_heads",
-                "no_ln_pre",
-                "pos_embed_type",
-                "final_ln_after_pool",
-                "pool_type",
-                "output_tokens",
-                "act_kwargs",
-                "norm_kwargs",
-                "block_type",
-                "qk_norm",
-                "scaled_cosine_attn",
-                "scale_heads",
-                "scale_attn_inner",
-                "scale_attn",
-                "scale_fc",
-            ]
-            .contains(&key)
-    })
+/// Keys of the image tower that open_clip does not read for this one.
+fn without_effect(place: &str, transformer: bool) -> bool {
+    let of_transformers = NEUTRAL_IN_TRANSFORMERS.iter().any(|(name, _, _)| *name == place);
+    place.starts_with("model_cfg.vision_cfg.timm_") || (of_transformers && !transformer)
 }

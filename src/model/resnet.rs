@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tch::Tensor;
 
 use super::ModelError;
+use super::block::Activation;
 use super::layers::{BatchNorm, Compute, Convolution, Linear, Run, Shapes, attention, expect, join_heads, split_heads};
 use super::tensors::Tensors;
 use super::tower::{self, Tower, Vision};
@@ -35,8 +36,11 @@ struct Sizes {
     dimension: usize,
 }
 
-/// A ResNet has four stages.
+/// A ResNet has four stages and no patches.
 pub(super) fn recognise(vision: &Vision) -> Option<Arc<dyn tower::Sizes>> {
+    if vision.patches.is_some() {
+        return None;
+    }
     let layers = <[usize; 4]>::try_from(vision.layers.as_slice()).ok()?;
     let Vision { width, image_size, dimension, .. } = *vision;
     // As open_clip does: heads follow from the channels of the attention pool.
@@ -181,7 +185,7 @@ impl tower::Sizes for Sizes {
         format!("{} stem channels, {} attention-pool heads", self.width, self.heads)
     }
 
-    fn build(&self, tensors: &mut Tensors, compute: Compute) -> Result<Box<dyn Tower>, ModelError> {
+    fn build(&self, tensors: &mut Tensors, compute: Compute, _: Activation) -> Result<Box<dyn Tower>, ModelError> {
         Ok(Box::new(ModifiedResNet::new(tensors, compute, self)?))
     }
 }

@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use tch::Tensor;
 
+use super::block::Activation;
 use super::layers::{Compute, Run, Shapes};
 use super::tensors::Tensors;
 use super::watch::{Place, Watch};
-use super::{ModelError, resnet};
+use super::{ModelError, resnet, vit};
 
 /// What a configuration says of an image tower, before anybody knows which one it is.
 #[derive(Clone, Debug)]
@@ -24,13 +25,55 @@ pub(super) struct Vision {
     pub(super) image_size: usize,
     /// Dimension of the embedding.
     pub(super) dimension: usize,
+    /// What only a transformer has; a ResNet has none.
+    pub(super) patches: Option<Patches>,
+}
+
+/// What only a transformer has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Patches {
+    /// Side of a patch, pixels.
+    pub(super) side: usize,
+    /// Hidden units of a block's MLP.
+    pub(super) hidden: usize,
+    /// Whether tokens are normalised before the first block.
+    pub(super) pre_norm: bool,
+    /// What the tokens become.
+    pub(super) pool: TokenPool,
+    /// Whether the last normalisation comes after the pool.
+    pub(super) norm_after_pool: bool,
+    /// Whether what a block adds is scaled per channel.
+    pub(super) layer_scale: bool,
+}
+
+impl Patches {
+    /// A transformer as OpenAI published it.
+    pub(super) fn clip(side: usize, width: usize) -> Self {
+        Self {
+            side,
+            hidden: 4 * width,
+            pre_norm: true,
+            pool: TokenPool::Class,
+            norm_after_pool: false,
+            layer_scale: false,
+        }
+    }
+}
+
+/// How a transformer's tokens become one embedding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TokenPool {
+    /// The class token's value.
+    Class,
+    /// The mean over the patches, without the class token.
+    Average,
 }
 
 /// Takes the configuration that is its own, and only that.
 type Recognise = fn(&Vision) -> Option<Arc<dyn Sizes>>;
 
 /// Every image tower.
-pub(super) const TOWERS: &[Recognise] = &[resnet::recognise];
+pub(super) const TOWERS: &[Recognise] = &[resnet::recognise, vit::recognise];
 
 /// The tower of a configuration.
 pub(super) fn recognise(vision: &Vision) -> Option<Arc<dyn Sizes>> {
@@ -66,11 +109,16 @@ pub(super) trait Sizes: Debug + Send + Sync {
     /// Sizes beyond that line.
     fn details(&self) -> String;
 
-    /// Takes the tower's tensors.
+    /// Takes the tower's tensors. A ResNet has no use for the activation: its ReLUs are fixed.
     ///
     /// # Errors
     /// When a tensor cannot be brought to its device.
-    fn build(&self, tensors: &mut Tensors, compute: Compute) -> Result<Box<dyn Tower>, ModelError>;
+    fn build(
+        &self,
+        tensors: &mut Tensors,
+        compute: Compute,
+        activation: Activation,
+    ) -> Result<Box<dyn Tower>, ModelError>;
 }
 
 /// An image tower on its device.

@@ -15,6 +15,8 @@ pub(super) type Place = (String, Site, usize);
 pub(super) enum Layout {
     /// [N, C, H, W]: positions are pixels.
     Grid,
+    /// [N, L, W]: a class token, then the patches.
+    Tokens,
     /// [N, C]: one position, so that mean and maximum are the value itself.
     Single,
 }
@@ -36,13 +38,17 @@ impl<'a> Watch<'a> {
     /// at its own place has set.
     pub(super) fn visit(&mut self, layer: &str, site: Site, layout: Layout, x: Tensor) -> Run<Tensor> {
         for held in self.interventions.iter().filter(|held| held.layer == layer && held.site == site) {
-            // Units lie along dimension 1 in both layouts.
-            let _ = x.f_narrow(1, held.index as i64, 1)?.f_fill_(f64::from(held.value))?;
+            let units = if matches!(layout, Layout::Tokens) { 2 } else { 1 };
+            let _ = x.f_narrow(units, held.index as i64, 1)?.f_fill_(f64::from(held.value))?;
         }
         for (tap, seen) in self.taps.iter().zip(&mut self.seen) {
             if tap.layer == layer && tap.site == site {
                 let values = x.f_to_kind(Kind::Float)?;
+                let patches = || values.f_narrow(1, 1, values.size3()?.1 - 1); // [N, P, W]
                 *seen = Some(match (layout, tap.pool) {
+                    (Layout::Tokens, Pool::Class) => values.f_select_copy(1, 0)?,
+                    (Layout::Tokens, Pool::Max) => patches()?.f_amax([1], false)?,
+                    (Layout::Tokens, Pool::Mean) => patches()?.f_mean_dim([1].as_slice(), false, Kind::Float)?,
                     (Layout::Grid, Pool::Max) => values.f_amax([2, 3], false)?,
                     (Layout::Grid, _) => values.f_mean_dim([2, 3].as_slice(), false, Kind::Float)?,
                     (Layout::Single, _) => values.shallow_clone(),
@@ -70,8 +76,8 @@ pub(super) fn check(places: &[Place], taps: &[Tap], interventions: &[Interventio
     for tap in taps {
         if units(&tap.layer, tap.site).is_none() {
             problems.push(format!("tap `{tap}` names no place of this model"));
-        } else if tap.pool == Pool::Class {
-            problems.push(format!("tap `{tap}` pools a class token, and this image tower has none"));
+        } else if !tap.site.pools().contains(&tap.pool) {
+            problems.push(format!("tap `{tap}` pools a class token, and this place has none"));
         }
     }
     for (number, held) in interventions.iter().enumerate() {

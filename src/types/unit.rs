@@ -36,9 +36,9 @@ pub enum Site {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Pool {
-    /// Mean over positions.
+    /// Mean over the positions of the picture; a transformer's class token is none of them.
     Mean,
-    /// Maximum over positions.
+    /// Maximum over the same positions.
     Max,
     /// The class token's value.
     Class,
@@ -48,7 +48,7 @@ pub enum Pool {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct Tap {
-    /// The layer's name (`layer1` ... `layer4`, `attnpool`).
+    /// The layer's name (`layer1` ... `layer4` and `attnpool` of a ResNet, `block0`, `block1` ... of a transformer).
     pub layer: String,
     /// Where in the layer.
     pub site: Site,
@@ -67,6 +67,16 @@ const POOLS: [(&str, Pool); 3] = [("mean", Pool::Mean), ("max", Pool::Max), ("cl
 
 fn name_of<T: Copy + PartialEq>(names: &[(&'static str, T)], value: T) -> &'static str {
     names.iter().find(|(_, other)| *other == value).map_or("", |(name, _)| name)
+}
+
+impl Site {
+    /// How the place's positions can be pooled: only the tokens of a transformer hold a class token.
+    pub fn pools(self) -> &'static [Pool] {
+        match self {
+            Self::Residual | Self::MlpHidden => &[Pool::Mean, Pool::Max, Pool::Class],
+            Self::PreRelu | Self::PostRelu | Self::Output => &[Pool::Mean, Pool::Max],
+        }
+    }
 }
 
 impl fmt::Display for Site {

@@ -1,15 +1,19 @@
 #!/usr/bin/env python3
-"""Golden values of the encoder from open_clip 3.3: features, taps and an intervention.
+"""Golden values of the encoder from open_clip 3.3: features, logits, taps and interventions.
 
     python tests/golden/encoder.py        (torch 2.11, open_clip_torch 3.3, Pillow, safetensors)
 
-Writes beside itself: images/*.png (synthetic pictures of model size), tiny/ (a checkpoint with random weights, exact
-GELU, unlike sizes and mixed storage types) and encoder-{reference,tiny}.safetensors (what open_clip computes).
+Writes beside itself: images/*.png (synthetic pictures of model size), checkpoints with random weights and unlike sizes (tiny/:
+a ResNet, exact GELU, mixed storage types; vit/: as OpenAI published it; average/: every option that published transformers
+use), and encoder-{reference,tiny,vit,average}.safetensors (what open_clip computes).
 """
 
 import hashlib
 import json
 import pathlib
+import sys
+
+sys.path.pop(0)  # statistics.py beside this script is not the module that libraries mean
 
 import numpy
 import open_clip
@@ -21,15 +25,25 @@ from safetensors.torch import load_file, save_file
 HERE = pathlib.Path(__file__).resolve().parent
 REFERENCE = HERE.parent.parent / "models" / "reference"
 TEXTS = ["a picture of a poodle", "$$$", "The word  MONEY bag", "a", "cats & dogs, 7 of them!"]
+QUICK = "QuickGELU"
 STAGES = ["layer1", "layer2", "layer3", "layer4"]
 # layer, site, unit, value: one before the ReLU of the last stage, one after it in a middle stage, one negative value
 # before a ReLU (which cuts it), one on the output.
-INTERVENTIONS = [
+OF_RESNETS = [
     ("layer4", "pre_relu", 17, 5.0),
     ("layer2", "post_relu", 3, -1.0),
     ("layer3", "pre_relu", 8, -2.0),
     ("attnpool", "output", 1, 0.25),
 ]
+# In the first block, before and after the attention of a later one, and where only one pool still sees it.
+OF_TRANSFORMERS = [
+    ("block0", "mlp_hidden", 5, 3.0),
+    ("block0", "residual", 0, -2.0),
+    ("block1", "residual", 7, 1.5),
+    ("block1", "mlp_hidden", 31, -1.0),
+]
+# The same weights under another configuration, where nothing in the tensors tells.
+VARIANTS = {"vit": [{"pool_type": "avg"}, {"head_width": 16}], "average": [{"pool_type": "tok"}, {"final_ln_after_pool": False}]}
 
 TINY = {
     "model_cfg": {
@@ -38,6 +52,26 @@ TINY = {
         "text_cfg": {"context_length": 24, "vocab_size": 600, "width": 32, "heads": 4, "layers": 2},
     },
     "preprocess_cfg": {"mean": [0.5, 0.4, 0.3], "std": [0.2, 0.3, 0.4]},
+}
+VIT = {
+    "model_cfg": {
+        "embed_dim": 24,
+        "quick_gelu": True,
+        "vision_cfg": {"layers": 2, "width": 32, "head_width": 8, "patch_size": 16, "image_size": 64},
+        "text_cfg": {"context_length": 24, "vocab_size": 600, "width": 16, "heads": 2, "layers": 2},
+    },
+    "preprocess_cfg": {"mean": [0.5, 0.4, 0.3], "std": [0.2, 0.3, 0.4]},
+}
+AVERAGE = {
+    "model_cfg": {
+        "embed_dim": 20,
+        # 50 px hold four patches of 12 px a side, and 2 px are in none; 40 * 2.33 is no whole number.
+        "vision_cfg": {"layers": 2, "width": 40, "head_width": 20, "patch_size": 12, "image_size": 50, "mlp_ratio": 2.33,
+                       "ls_init_value": 0.1, "no_ln_pre": True, "pool_type": "avg", "final_ln_after_pool": True},
+        "text_cfg": {"context_length": 20, "vocab_size": 560, "width": 24, "heads": 3, "layers": 1, "mlp_ratio": 3.1,
+                     "ls_init_value": 0.1, "pool_type": "eos", "eos_id": 559},
+    },
+    "preprocess_cfg": {"mean": [0.45, 0.5, 0.55], "std": [0.25, 0.2, 0.3]},
 }
 
 
@@ -56,12 +90,13 @@ def pictures(size):
     return {"gradient": gradient, "shapes": shapes, "noise": noise}
 
 
-def make_tiny(folder):
-    torch.manual_seed(5)
-    model = open_clip.CLIP(**TINY["model_cfg"])
+def randomise(model):
+    """Weights at which activations are as wide as in a trained model and no normalisation is the identity."""
     state = model.state_dict()
     for name, tensor in state.items():
-        if name.endswith("running_var"):
+        if name.endswith("gamma"):
+            tensor.uniform_(0.3, 0.8)
+        elif name.endswith("running_var"):
             tensor.uniform_(0.5, 2.0)
         elif name.endswith("running_mean"):
             tensor.normal_(0, 0.2)
@@ -74,14 +109,23 @@ def make_tiny(folder):
             tensor.normal_(0, 0.1)
         elif name.endswith("positional_embedding"):
             tensor.normal_(0, 0.5)
+    if "visual.class_embedding" in state:  # after all others, so that a ResNet's values stay what they were
+        state["visual.class_embedding"].normal_(0, 0.5)
+        state["token_embedding.weight"].normal_(0, 0.5)
+    return state
+
+
+def make(folder, config, seed):
+    torch.manual_seed(seed)
+    model = open_clip.CLIP(**config["model_cfg"])
     state = {
         name: tensor if not tensor.is_floating_point() or tensor.dim() == 0
         else tensor.to(torch.float16 if name.startswith("visual.") else torch.bfloat16)
-        for name, tensor in state.items()
+        for name, tensor in randomise(model).items()
     }
     folder.mkdir(exist_ok=True)
     save_file({name: tensor.contiguous() for name, tensor in state.items()}, folder / "open_clip_model.safetensors")
-    (folder / "open_clip_config.json").write_text(json.dumps(TINY, indent=1) + "\n")
+    (folder / "open_clip_config.json").write_text(json.dumps(config, indent=1) + "\n")
 
 
 def tokenizer(vocabulary, context_length):
@@ -98,8 +142,9 @@ def tokenizer(vocabulary, context_length):
     return made
 
 
-def load(folder):
+def load(folder, changes=()):
     config = json.loads((folder / "open_clip_config.json").read_text())
+    config["model_cfg"]["vision_cfg"].update(changes)
     model = open_clip.CLIP(**config["model_cfg"])
     model.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in
                            load_file(folder / "open_clip_model.safetensors").items()}, strict=True)
@@ -111,11 +156,22 @@ def watch(model, interventions=()):
     module's output (`out += identity` stands between), so the ReLU's input is taken: a pre-hook sees it."""
     seen, handles = {}, []
 
-    def held(layer, site, x):
+    def held(layer, site, x, units=1):
         for _, _, unit, value in (each for each in interventions if each[:2] == (layer, site)):
             x = x.clone()
-            x[:, unit] = value
+            x.select(units, unit).fill_(value)
         return x
+
+    if not hasattr(model.visual, "layer1"):
+        for number, block in enumerate(model.visual.transformer.resblocks):
+            for site, module in (("mlp_hidden", block.mlp.gelu), ("residual", block)):
+                def tokens(_, __, x, layer=f"block{number}", site=site):
+                    x = held(layer, site, x, 2)
+                    seen[f"{layer}.{site}:class"] = x[:, 0]
+                    seen[f"{layer}.{site}:mean"], seen[f"{layer}.{site}:max"] = x[:, 1:].mean(1), x[:, 1:].amax(1)
+                    return x
+                handles.append(module.register_forward_hook(tokens))
+        return seen, handles
 
     def keep(layer, site, x):
         grid = x if x.dim() == 4 else x[:, :, None, None]
@@ -146,8 +202,20 @@ def watch(model, interventions=()):
 
 
 def check_taps(model, images, seen):
-    """The pre-ReLU taps once more by the formula, bn3(conv3(..)) + identity, so that no hook order can mislead."""
+    """Taps once more by another way, so that no hook order can mislead: the value before a ReLU by its formula, bn3(conv3(..)) +
+    identity; a transformer's by open_clip's own intermediates and the formula of a block."""
     parts = {}
+    if not hasattr(model.visual, "layer1"):
+        found = model.visual.forward_intermediates(images, output_fmt="NLC", output_extra_tokens=True)
+        for number, (patches, extra) in enumerate(zip(found["image_intermediates"], found["image_intermediates_prefix"])):
+            for pool, value in (("class", extra[:, 0]), ("mean", patches.mean(1)), ("max", patches.amax(1))):
+                assert torch.allclose(value, seen[f"block{number}.residual:{pool}"], atol=1e-5), (number, pool)
+        first, x = model.visual.transformer.resblocks[0], model.visual._embeds(images)
+        x = x + first.ls_1(first.attention(first.ln_1(x)))
+        hidden = first.mlp.c_fc(first.ln_2(x))
+        hidden = hidden * torch.sigmoid(1.702 * hidden) if QUICK in str(first.mlp) else torch.nn.functional.gelu(hidden)
+        assert torch.allclose(hidden[:, 1:].amax(1), seen["block0.mlp_hidden:max"], atol=1e-5)
+        return
     block = model.visual.layer4[-1]
     handles = [block.bn3.register_forward_hook(lambda _, __, x: parts.update(out=x.clone())),
                block.register_forward_pre_hook(lambda _, x: parts.update(x=x[0].clone()))]
@@ -198,25 +266,36 @@ def golden(name, folder):
 
     seen, handles = watch(model)
     out = {"image_features": model.encode_image(images), "text_features": model.encode_text(tokens),
-           "logit_scale": model.logit_scale.exp().double(), "tokens": tokens, **seen}
+           "logits": model.get_logits(images, tokens)[0], "logit_scale": model.logit_scale.exp().double(), "tokens": tokens}
+    out.update(seen)
     for handle in handles:
         handle.remove()
     check_taps(model, images, seen)
-    for intervention in INTERVENTIONS:
+    resnet = "layer4.post_relu:mean" in seen
+    after = "layer4.post_relu:mean" if resnet else "block1.residual:class"
+    for intervention in OF_RESNETS if resnet else OF_TRANSFORMERS:
         seen, handles = watch(model, [intervention])
         layer, site, unit, value = intervention
         key = f"held {layer}.{site} {unit} {value}"
-        out[key], out[f"{key} layer4"] = model.encode_image(images), seen["layer4.post_relu:mean"].clone()
+        out[key] = model.encode_image(images)
+        out[f"{key} {after.split('.')[0]}"] = seen[after].clone()
         for handle in handles:
             handle.remove()
         assert not torch.equal(out[key], out["image_features"]), key
+    for changes in VARIANTS.get(name, []):
+        _, other = load(folder, changes)
+        key = "variant " + json.dumps(changes)
+        out[key] = other.encode_image(images)
+        assert (out[key] - out["image_features"]).norm() > 0.01 * out["image_features"].norm(), key
+    made = {"open_clip": open_clip.__version__, "torch": torch.__version__, "texts": TEXTS, "fingerprint": fingerprint(model)}
+    # One entry, because several come in any order, and the same values should make the same file.
     save_file({k: v.clone().contiguous() for k, v in out.items()}, HERE / f"encoder-{name}.safetensors",
-              metadata={"open_clip": open_clip.__version__, "torch": torch.__version__, "texts": json.dumps(TEXTS),
-                        "fingerprint": fingerprint(model)})
+              metadata={"made": json.dumps(made)})
 
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    make_tiny(HERE / "tiny")
     golden("reference", REFERENCE)
-    golden("tiny", HERE / "tiny")
+    for name, config, seed in (("tiny", TINY, 5), ("vit", VIT, 6), ("average", AVERAGE, 7)):
+        make(HERE / name, config, seed)
+        golden(name, HERE / name)
