@@ -1,7 +1,7 @@
 # Two commands: `make demo` shows an audit, `make test` runs every test. Both build with one profile, so everything
 # compiles once.
 
-.PHONY: demo test libtorch cuda lint browser dist
+.PHONY: demo test libtorch cuda lint browser parity dist
 
 # The tests are built along: their dependencies switch on features of shared crates, and building without them first would
 # compile those crates twice.
@@ -23,6 +23,17 @@ cuda: libtorch
 lint: libtorch
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- --deny warnings
+
+# Every tower against open_clip, in full size with random weights.
+parity: libtorch .venv/made
+	cargo build --locked --bins
+	.venv/bin/python scripts/parity
+	.venv/bin/python scripts/parity --full RN50 RN101 RN50x4 ViT-B-32 ViT-B-16 ViT-L-14
+
+.venv/made: tests/golden/requirements.txt
+	python3 -m venv .venv
+	.venv/bin/pip install --quiet --requirement $<
+	touch $@
 
 # The report in a real browser: requests, errors, accessibility, validity.
 browser:

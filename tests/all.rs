@@ -16,4 +16,5 @@ mod schema;
 mod statistics;
 mod suites;
 mod tokens;
+mod towers;
 mod units;

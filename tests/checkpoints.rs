@@ -11,16 +11,16 @@ use safetensors::SafeTensors;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-const CONFIGURATION: &str = "open_clip_config.json";
-const WEIGHTS: &str = "open_clip_model.safetensors";
+pub(super) const CONFIGURATION: &str = "open_clip_config.json";
+pub(super) const WEIGHTS: &str = "open_clip_model.safetensors";
 
 /// A safetensors file as it is written: any names in any order, so that broken ones can be made.
 #[derive(Clone)]
-struct Entry {
-    name: String,
-    dtype: String,
-    shape: Vec<usize>,
-    data: Vec<u8>,
+pub(super) struct Entry {
+    pub(super) name: String,
+    pub(super) dtype: String,
+    pub(super) shape: Vec<usize>,
+    pub(super) data: Vec<u8>,
 }
 
 fn tiny() -> PathBuf {
@@ -32,7 +32,12 @@ fn tiny_configuration() -> Value {
 }
 
 fn tiny_entries() -> Vec<Entry> {
-    let bytes = fs::read(tiny().join(WEIGHTS)).unwrap();
+    entries(&tiny())
+}
+
+/// The tensors of a checkpoint, by name.
+pub(super) fn entries(folder: &Path) -> Vec<Entry> {
+    let bytes = fs::read(folder.join(WEIGHTS)).unwrap();
     let file = SafeTensors::deserialize(&bytes).unwrap();
     let mut entries: Vec<Entry> = file
         .iter()
@@ -47,7 +52,7 @@ fn tiny_entries() -> Vec<Entry> {
     entries
 }
 
-fn serialise(entries: &[Entry]) -> Vec<u8> {
+pub(super) fn serialise(entries: &[Entry]) -> Vec<u8> {
     let (mut header, mut data) = (Vec::new(), Vec::new());
     for Entry { name, dtype, shape, data: bytes } in entries {
         let end = data.len() + bytes.len();
@@ -62,20 +67,20 @@ fn serialise(entries: &[Entry]) -> Vec<u8> {
     [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &data].concat()
 }
 
-fn folder(configuration: &[u8], weights: &[u8]) -> TempDir {
+pub(super) fn folder(configuration: &[u8], weights: &[u8]) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join(CONFIGURATION), configuration).unwrap();
     fs::write(folder.path().join(WEIGHTS), weights).unwrap();
     folder
 }
 
-fn open(path: &Path) -> Result<Box<dyn Encoder>, ModelError> {
+pub(super) fn open(path: &Path) -> Result<Box<dyn Encoder>, ModelError> {
     let options = LoadOptions { device: DeviceChoice::Cpu, batch: Some(1), threads: Some(1), ..LoadOptions::default() };
     load(&ModelSource::Folder(path.to_owned()), &options)
 }
 
 /// The problems with which a folder is refused.
-fn problems(path: &Path) -> Vec<String> {
+pub(super) fn problems(path: &Path) -> Vec<String> {
     match open(path) {
         Ok(_) => panic!("{} was loaded", path.display()),
         Err(ModelError::Checkpoint { path: named, problems }) => {

@@ -144,13 +144,17 @@ fn compare(configuration: &Configuration, tensors: &Tensors) -> Vec<String> {
     // right configuration likewise. So the differences are told against whichever of the two explains the file better.
     let by_tensors = tensors.differences(&expected(&*vision, &text));
     let by_configuration = tensors.differences(&expected(&*configuration.vision, &configuration.text));
-    problems.extend(if by_configuration.len() < by_tensors.len() { by_configuration } else { by_tensors });
+    // The model is built by the configuration: unless a problem stands already, its differences are the ones that count.
+    let told = problems.is_empty() || by_configuration.len() <= by_tensors.len();
+    problems.extend(if told { by_configuration } else { by_tensors });
     problems
 }
 
 /// Sizes that the configuration gives otherwise than the tensors.
 fn mismatches(configuration: &Configuration, vision: &dyn tower::Sizes, text: &text::Sizes) -> Vec<String> {
     let said = &configuration.text;
+    let presence = tower::presence;
+    let layer_scale = ("layer scale (text_cfg.ls_init_value)", presence(said.layer_scale), presence(text.layer_scale));
     let of_text = [
         ("embed_dim (text tower)", said.dimension, text.dimension),
         ("text_cfg.context_length", said.context_length, text.context_length),
@@ -163,6 +167,7 @@ fn mismatches(configuration: &Configuration, vision: &dyn tower::Sizes, text: &t
     of_vision
         .map(|((name, said), (_, found))| (name, said, found))
         .chain(of_text.map(|(name, said, found)| (name, said.to_string(), found.to_string())))
+        .chain([layer_scale])
         .filter(|(_, said, found)| said != found)
         .map(|(name, said, found)| format!("{name} is {said} in the configuration, {found} in the tensors"))
         .collect()

@@ -362,7 +362,7 @@ impl<'a> Reader<'a> {
             None => self.size(path, default),
             Some(Some(side)) if (1..=1 << 20).contains(&side) => side,
             Some(_) => {
-                self.problems.push(format!("{path} is no square: only square pictures are supported"));
+                self.problems.push(format!("{path} is no square: only square pictures and patches are supported"));
                 default
             }
         }

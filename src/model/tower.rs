@@ -69,6 +69,11 @@ pub(super) enum TokenPool {
     Average,
 }
 
+/// A part that there is or is not, in the words of a field.
+pub(super) fn presence(there: bool) -> String {
+    if there { "present" } else { "absent" }.to_owned()
+}
+
 /// Takes the configuration that is its own, and only that.
 type Recognise = fn(&Vision) -> Option<Arc<dyn Sizes>>;
 

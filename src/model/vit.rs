@@ -64,7 +64,10 @@ impl tower::Sizes for Sizes {
     fn told_by(&self, tensors: &Tensors) -> Arc<dyn tower::Sizes> {
         let side = |name: &str, dimension: usize| tensors.shape(&format!("{PREFIX}{name}"))?.get(dimension).copied();
         let stack = self.stack.told_by(tensors);
-        let patch = side(".conv1.weight", 2).filter(|&patch| patch > 0).unwrap_or(self.patch);
+        let patch = match tensors.shape(&format!("{PREFIX}.conv1.weight")).as_deref() {
+            Some(&[_, _, height, width]) if height == width && height > 0 => height,
+            _ => self.patch,
+        };
         let positions = side(".positional_embedding", 0).unwrap_or(0);
         let grid = positions.saturating_sub(1).isqrt();
         let odd = grid == 0 || grid * grid + 1 != positions;
@@ -88,8 +91,8 @@ impl tower::Sizes for Sizes {
             ("vision_cfg.patch_size", self.patch.to_string()),
             ("vision_cfg.layers", self.stack.layers.to_string()),
             ("the image tower's MLP width (vision_cfg.mlp_ratio)", self.stack.hidden.to_string()),
-            ("layer scale (vision_cfg.ls_init_value)", presence(self.stack.layer_scale)),
-            ("the norm before the first block (vision_cfg.no_ln_pre)", presence(self.pre_norm)),
+            ("layer scale (vision_cfg.ls_init_value)", tower::presence(self.stack.layer_scale)),
+            ("the norm before the first block (vision_cfg.no_ln_pre)", tower::presence(self.pre_norm)),
         ]
     }
 
@@ -171,10 +174,6 @@ impl tower::Sizes for Sizes {
     ) -> Result<Box<dyn Tower>, ModelError> {
         Ok(Box::new(VisionTransformer::new(tensors, compute, self, activation)?))
     }
-}
-
-fn presence(there: bool) -> String {
-    if there { "there" } else { "absent" }.to_owned()
 }
 
 /// The image tower.

@@ -13,7 +13,8 @@ import json
 import pathlib
 import sys
 
-sys.path.pop(0)  # statistics.py beside this script is not the module that libraries mean
+if sys.path[0] == str(pathlib.Path(__file__).resolve().parent):
+    sys.path.pop(0)  # statistics.py beside this script is not the module that libraries mean
 
 import numpy
 import open_clip
