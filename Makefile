@@ -38,3 +38,7 @@ parity: libtorch .venv/made
 # The report in a real browser: requests, errors, accessibility, validity.
 browser:
 	scripts/browser-check
+
+# The program with libtorch beside it, as an archive that runs wherever it is unpacked.
+dist: libtorch
+	scripts/dist

@@ -1,5 +1,6 @@
 //! The program as a user starts it: exit codes, messages, what stands on the disk afterwards.
 
+mod automation;
 mod inputs;
 mod place;
 mod resume;
