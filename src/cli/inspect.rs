@@ -26,8 +26,8 @@ impl Inspect {
         for (name, value) in record.facts.iter().chain(&record.preprocessing) {
             say::line(format!("  {name:<17} {value}"))?;
         }
-        for (layer, site, units) in &info.sites {
-            say::line(format!("  tap               {layer}.{site} ({units} units; pool with :mean or :max)"))?;
+        for places in info.places() {
+            say::line(format!("  taps              {places}"))?;
         }
         Ok(exit::PASS)
     }

@@ -48,6 +48,13 @@ pub struct ModelInfo {
     pub sites: Vec<(String, Site, usize)>,
 }
 
+impl ModelInfo {
+    /// Every place that can be tapped, in few lines.
+    pub fn places(&self) -> Vec<String> {
+        watch::listed(&self.sites)
+    }
+}
+
 /// What a batch of images gives.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Encoded {

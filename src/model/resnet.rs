@@ -66,6 +66,11 @@ impl Sizes {
         (0..self.layers[stage])
             .map(|block| BlockSizes {
                 prefix: format!("{PREFIX}.{}.{block}", STAGES[stage]),
+                // A stage's last block is the one that is meant by the stage's name.
+                name: match STAGES[stage] {
+                    stage_name if block + 1 == self.layers[stage] => stage_name.to_owned(),
+                    stage_name => format!("{stage_name}.{block}"),
+                },
                 input: if block == 0 { before } else { planes * EXPANSION },
                 planes,
                 stride: if block == 0 && stage > 0 { 2 } else { 1 },
@@ -151,10 +156,10 @@ impl tower::Sizes for Sizes {
     /// Every place that can be tapped.
     fn places(&self) -> Vec<watch::Place> {
         let mut places = Vec::new();
-        for (number, stage) in STAGES.into_iter().enumerate() {
-            let units = (self.width << number) * EXPANSION;
-            places.push((stage.to_owned(), Site::PreRelu, units));
-            places.push((stage.to_owned(), Site::PostRelu, units));
+        for block in (0..STAGES.len()).flat_map(|stage| self.blocks(stage)) {
+            let units = block.planes * EXPANSION;
+            places.push((block.name.clone(), Site::PreRelu, units));
+            places.push((block.name, Site::PostRelu, units));
         }
         places.push(("attnpool".to_owned(), Site::Output, self.dimension));
         places
@@ -193,6 +198,8 @@ impl tower::Sizes for Sizes {
 /// What decides the shapes of one block.
 struct BlockSizes {
     prefix: String,
+    /// What its places are called in taps: `layer2.0`, or `layer2` for the last of a stage.
+    name: String,
     input: usize,
     planes: usize,
     stride: i64,
@@ -213,6 +220,7 @@ struct ModifiedResNet {
 }
 
 struct Bottleneck {
+    name: String,
     conv1: Convolution,
     bn1: BatchNorm,
     conv2: Convolution,
@@ -256,16 +264,9 @@ impl Tower for ModifiedResNet {
             x = relu(norm.forward(&convolution.forward(&x)?)?)?; // [N, W or W/2, S/2, S/2]
         }
         x = average(&x, 2)?; // [N, W, S/4, S/4]
-        for (layer, blocks) in STAGES.into_iter().zip(&self.stages) {
-            for (number, block) in blocks.iter().enumerate() {
-                x = block.before_relu(&x)?; // [N, 4 planes, H, H]
-                if number + 1 < blocks.len() {
-                    x = relu(x)?;
-                } else {
-                    x = watch.visit(layer, Site::PreRelu, Layout::Grid, x)?;
-                    x = watch.visit(layer, Site::PostRelu, Layout::Grid, relu(x)?)?;
-                }
-            }
+        for block in self.stages.iter().flatten() {
+            x = watch.visit(&block.name, Site::PreRelu, Layout::Grid, block.before_relu(&x)?)?; // [N, 4 planes, H, H]
+            x = watch.visit(&block.name, Site::PostRelu, Layout::Grid, relu(x)?)?;
         }
         // [N, 32 W, S/32, S/32]
         watch.visit("attnpool", Site::Output, Layout::Single, self.pool.forward(&x)?) // [N, D]
@@ -288,6 +289,7 @@ impl Bottleneck {
         };
         let mut norm = |name: &str| BatchNorm::new(tensors, compute, &format!("{prefix}.{name}"));
         Ok(Self {
+            name: sizes.name.clone(),
             conv1,
             bn1: norm("bn1")?,
             conv2,

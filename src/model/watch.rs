@@ -101,8 +101,33 @@ pub(super) fn check(places: &[Place], taps: &[Tap], interventions: &[Interventio
     if problems.is_empty() {
         return Ok(());
     }
-    let known: Vec<String> =
-        places.iter().map(|(layer, site, units)| format!("{layer}.{site} ({units} units)")).collect();
-    problems.push(format!("this model has {}, pooled by mean or max", known.join(", ")));
+    problems.extend(listed(places).iter().map(|places| format!("this model has {places}")));
     Err(ModelError::Input(problems.join("; ")))
+}
+
+/// Every place in few lines: neighbouring layers with the same sites and units stand together, and of many the first two and
+/// the last two are named.
+pub(super) fn listed(places: &[Place]) -> Vec<String> {
+    let mut layers: Vec<(&str, Vec<(Site, usize)>)> = Vec::new();
+    for (layer, site, units) in places {
+        match layers.last_mut() {
+            Some((last, sites)) if last == layer => sites.push((*site, *units)),
+            _ => layers.push((layer, vec![(*site, *units)])),
+        }
+    }
+    let line = |alike: &[(&str, Vec<(Site, usize)>)]| {
+        let names: Vec<&str> = alike.iter().map(|(layer, _)| *layer).collect();
+        let names = match names.as_slice() {
+            [first, second, .., last_but_one, last] if names.len() > 4 => {
+                format!("{first}, {second} ... {last_but_one}, {last}")
+            }
+            few => few.join(", "),
+        };
+        let sites: &[(Site, usize)] = alike.first().map_or(&[], |(_, sites)| sites);
+        let units: Vec<String> = sites.iter().map(|(site, units)| format!(".{site} ({units} units)")).collect();
+        let pools = sites.first().map_or(&[][..], |(site, _)| site.pools());
+        let pools: Vec<String> = pools.iter().map(|pool| format!(":{pool}")).collect();
+        format!("{names}: {}, pooled {}", units.join(", "), pools.join(" "))
+    };
+    layers.chunk_by(|(_, one), (_, other)| one == other).map(line).collect()
 }

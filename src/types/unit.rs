@@ -20,7 +20,7 @@ impl fmt::Display for Fingerprint {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Site {
-    /// `bn3(conv3(..)) + identity` of a stage's last residual block: keeps inhibition.
+    /// `bn3(conv3(..)) + identity` of a residual block: keeps inhibition.
     PreRelu,
     /// The same after ReLU.
     PostRelu,
@@ -48,7 +48,8 @@ pub enum Pool {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct Tap {
-    /// The layer's name (`layer1` ... `layer4` and `attnpool` of a ResNet, `block0`, `block1` ... of a transformer).
+    /// The layer's name. A ResNet has `layer1` to `layer4`, each the last block of its stage, `layer1.0` and so on for the blocks
+    /// before it, and `attnpool`; a transformer has `block0`, `block1` and so on.
     pub layer: String,
     /// Where in the layer.
     pub site: Site,
@@ -85,9 +86,15 @@ impl fmt::Display for Site {
     }
 }
 
+impl fmt::Display for Pool {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(name_of(&POOLS, *self))
+    }
+}
+
 impl fmt::Display for Tap {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}.{}:{}", self.layer, self.site, name_of(&POOLS, self.pool))
+        write!(formatter, "{}.{}:{}", self.layer, self.site, self.pool)
     }
 }
 

@@ -27,10 +27,11 @@ HERE = pathlib.Path(__file__).resolve().parent
 REFERENCE = HERE.parent.parent / "models" / "reference"
 TEXTS = ["a picture of a poodle", "$$$", "The word  MONEY bag", "a", "cats & dogs, 7 of them!"]
 QUICK = "QuickGELU"
-STAGES = ["layer1", "layer2", "layer3", "layer4"]
+STAGES = ["layer1", "layer2", "layer3", "layer4"]  # each is its last block; those before are layer2.0 and so on
 # layer, site, unit, value: one before the ReLU of the last stage, one after it in a middle stage, one negative value
-# before a ReLU (which cuts it), one on the output.
+# before a ReLU (which cuts it), one on the output; and, where there is one, in a block that is not the last of its stage.
 OF_RESNETS = [
+    ("layer2.0", "pre_relu", 100, 3.0),
     ("layer4", "pre_relu", 17, 5.0),
     ("layer2", "post_relu", 3, -1.0),
     ("layer3", "pre_relu", 8, -2.0),
@@ -152,6 +153,13 @@ def load(folder, changes=()):
     return config, model.eval()
 
 
+def blocks_of_resnet(model):
+    for stage in STAGES:
+        blocks = getattr(model.visual, stage)
+        for number, block in enumerate(blocks, 1):
+            yield stage if number == len(blocks) else f"{stage}.{number - 1}", block
+
+
 def watch(model, interventions=()):
     """Hooks that give every tap and set the interventions. The value before a block's last ReLU exists nowhere as a
     module's output (`out += identity` stands between), so the ReLU's input is taken: a pre-hook sees it."""
@@ -178,8 +186,7 @@ def watch(model, interventions=()):
         grid = x if x.dim() == 4 else x[:, :, None, None]
         seen[f"{layer}.{site}:mean"], seen[f"{layer}.{site}:max"] = grid.mean((2, 3)), grid.amax((2, 3))
 
-    for layer in STAGES:
-        block = getattr(model.visual, layer)[-1]
+    for layer, block in blocks_of_resnet(model):
 
         def before(_, inputs, layer=layer):
             x = held(layer, "pre_relu", inputs[0])
@@ -217,14 +224,17 @@ def check_taps(model, images, seen):
         hidden = hidden * torch.sigmoid(1.702 * hidden) if QUICK in str(first.mlp) else torch.nn.functional.gelu(hidden)
         assert torch.allclose(hidden[:, 1:].amax(1), seen["block0.mlp_hidden:max"], atol=1e-5)
         return
-    block = model.visual.layer4[-1]
-    handles = [block.bn3.register_forward_hook(lambda _, __, x: parts.update(out=x.clone())),
-               block.register_forward_pre_hook(lambda _, x: parts.update(x=x[0].clone()))]
-    model.encode_image(images)
-    for handle in handles:
-        handle.remove()
-    identity = parts["x"] if block.downsample is None else block.downsample(parts["x"])
-    assert torch.allclose((parts["out"] + identity).mean((2, 3)), seen["layer4.pre_relu:mean"], atol=1e-5)
+    for layer, block in blocks_of_resnet(model):
+        handles = [block.bn3.register_forward_hook(lambda _, __, x: parts.update(out=x.clone())),
+                   block.register_forward_pre_hook(lambda _, x: parts.update(x=x[0].clone()))]
+        model.encode_image(images)
+        for handle in handles:
+            handle.remove()
+        identity = parts["x"] if block.downsample is None else block.downsample(parts["x"])
+        before = parts["out"] + identity
+        for site, value in (("pre_relu", before), ("post_relu", before.clamp(min=0))):
+            assert torch.allclose(value.mean((2, 3)), seen[f"{layer}.{site}:mean"], atol=1e-5), layer
+            assert torch.allclose(value.amax((2, 3)), seen[f"{layer}.{site}:max"], atol=1e-5), layer
 
 
 def fingerprint(model):
@@ -277,6 +287,8 @@ def golden(name, folder):
     for intervention in OF_RESNETS if resnet else OF_TRANSFORMERS:
         seen, handles = watch(model, [intervention])
         layer, site, unit, value = intervention
+        if resnet and layer not in ["attnpool", *(name for name, _ in blocks_of_resnet(model))]:
+            continue
         key = f"held {layer}.{site} {unit} {value}"
         out[key] = model.encode_image(images)
         out[f"{key} {after.split('.')[0]}"] = seen[after].clone()
