@@ -241,6 +241,27 @@ fn the_verdict_decides_the_exit_code() {
     assert!(said.out.starts_with("INCONCLUSIVE small: nothing was judged"), "{said:?}");
 }
 
+/// A suite that names no tap is of every kind of tower.
+#[test]
+fn units_are_those_of_whichever_model_is_audited() {
+    let place = Place::new();
+    let units = "  - { id: units, compute: { word-driven-units: { clean: clean, attacked: attack } } }\n";
+    place.suite("suite.yaml", &[("gates:\n", &format!("{units}gates:\n"))]);
+    let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden");
+    for (model, layer, site, pool) in [
+        ("reference".to_owned(), "layer4", "pre_relu", "mean"),
+        (format!("{golden}/vit"), "block1", "mlp_hidden", "class"),
+        (format!("{golden}/average"), "block1", "mlp_hidden", "mean"),
+    ] {
+        let said = place.say(&["run", "suite.yaml", "--model", &model, "--threads", "1", "--out", layer]);
+        assert!(matches!(said.code, Some(0 | 1 | 4)), "{model}: {said:?}");
+        let audit = place.audit_json(layer);
+        assert_eq!(audit["model"]["taps"], serde_json::json!([format!("{layer}.{site}:{pool}")]), "{model}");
+        let driven = audit["measurements"].as_array().unwrap().iter().find(|one| one["statistic"] == "driven").unwrap();
+        assert!(driven.to_string().contains("independent clusters are too few"), "{model}: {driven}");
+    }
+}
+
 #[test]
 fn one_run_owns_a_folder() {
     let place = Place::new();

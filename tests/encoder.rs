@@ -171,7 +171,9 @@ fn a_model_of_other_sizes_and_exact_gelu_agrees_with_open_clip() {
 
 /// What is said of the towers.
 fn towers(said: &str) -> String {
-    let about = |line: &&str| ["CLIP: ", "image tower: ", "text tower: "].iter().any(|start| line.starts_with(start));
+    let about = |line: &&str| {
+        ["CLIP: ", "image tower: ", "text tower: ", "neurons: "].iter().any(|start| line.starts_with(start))
+    };
     said.lines().filter(about).collect::<Vec<_>>().join("\n")
 }
 
@@ -185,6 +187,7 @@ fn a_transformer_as_openai_published_it_agrees_with_open_clip() {
     CLIP: VisionTransformer of 2 blocks, width 32, 16 px patches, 64 px; text transformer of 2 layers, width 16
     image tower: 4 x 4 patches and a class token, 4 heads, 128 hidden units a block, the class token is the embedding
     text tower: 2 layers, width 16, 2 heads
+    neurons: block1.mlp_hidden:class
     ");
 }
 
@@ -198,6 +201,7 @@ fn a_transformer_with_every_published_option_agrees_with_open_clip() {
     CLIP: VisionTransformer of 2 blocks, width 40, 12 px patches, 50 px; text transformer of 1 layers, width 24
     image tower: 4 x 4 patches and a class token, 2 heads, 93 hidden units a block, no norm before the first block, layer scale, the mean of the patches, then normalised, is the embedding, 2 px at the right and bottom edge are in no patch
     text tower: 1 layers, width 24, 3 heads
+    neurons: block1.mlp_hidden:mean
     ");
 }
 
@@ -378,6 +382,7 @@ fn what_is_known_of_the_reference_model_is_said() {
     vocabulary: 1514 tokens
     tokenizer: CLIP's byte-pair encoding, merges with SHA-256 a41617b61385be6d07da1484390df4be86c0f9830e81ce4ce569d0c057fb3ec9
     activation: QuickGELU, x * sigmoid(1.702 x); quick_gelu is true in the configuration
+    neurons: layer4.pre_relu:mean
     logit scale: 33.310057
     size: 80 x 80 px
     resize: short side to 80 px, antialiased (pillow<13 bicubic)

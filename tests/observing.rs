@@ -52,6 +52,7 @@ impl Model {
             logit_bias: 0.0,
             context_length: 77,
             sites: Vec::new(),
+            neurons: "colours.output:mean".parse().unwrap(),
         };
         let numerics = Numerics {
             device: "cpu".to_owned(),

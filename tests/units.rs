@@ -393,3 +393,17 @@ fn a_tap_that_was_not_recorded_is_an_error() {
     let error = measure(&observations, json!({}), 7).unwrap_err();
     assert_eq!(error.to_string(), format!("the chunks hold no activations of `{TAP}`"));
 }
+
+/// Left open, the tap is whatever the run sets; a tap that the suite names stays.
+#[test]
+fn an_open_tap_is_set_before_the_run() {
+    let world = planted(30, 4, &[], &mut Noise(7));
+    let observations = world.observe(9);
+    let mut open: AnyMeasure =
+        serde_json::from_value(json!({ "word-driven-units": { "clean": "clean", "attacked": "attack" } })).unwrap();
+    let seen = Seen { id: "m", observations: &observations, readouts: &BTreeMap::new(), seed: 7 };
+    assert!(open.needs().taps.is_empty());
+    assert!(open.measure(&seen).unwrap_err().to_string().contains("leaves the tap open"));
+    *open.open_tap().unwrap() = Some(TAP.parse().unwrap());
+    assert_eq!(open.measure(&seen).unwrap().measurements, world.measure(json!({})).measurements);
+}

@@ -13,7 +13,7 @@ use jiff::civil::Date;
 
 use crate::gate;
 use crate::measure::{MeasureError, Measured, Predictions, Seen};
-use crate::model::Encoder;
+use crate::model::{Encoder, ModelInfo};
 use crate::observe::{self, Job, ObserveError, Renderer};
 use crate::probe::{Files, Generate};
 use crate::suite::{self, PlanError, Suite};
@@ -76,7 +76,8 @@ pub enum AuditError {
 /// When the suite does not fit its files, the model or the file system fails, or the user interrupts. Inputs that cannot
 /// be used and numbers that cannot be estimated are no errors: they stand in the record.
 pub fn run(request: &Request<'_>) -> Result<Done, AuditError> {
-    let Request { suite, files, encoder, .. } = request;
+    let Request { files, encoder, .. } = request;
+    let suite = &bound(request.suite, encoder.info());
     let planned = suite::plan(suite, files, encoder.info().image_size)?;
     let plans = Arc::new(planned.plans);
     let generators = generators(suite);
@@ -154,6 +155,15 @@ pub fn generators(suite: &Suite) -> BTreeMap<String, &dyn Generate> {
             [entry(probe.id.clone(), generate), entry(format!("{}.control", probe.id), generate)]
         })
         .collect()
+}
+
+/// The suite for this model: taps that it leaves open become the model's own neurons.
+fn bound(suite: &Suite, model: &ModelInfo) -> Suite {
+    let mut suite = suite.clone();
+    for tap in suite.measures.iter_mut().filter_map(|entry| entry.compute.open_tap()) {
+        tap.get_or_insert_with(|| model.neurons.clone());
+    }
+    suite
 }
 
 /// Every tap a measure needs, once, sorted.

@@ -156,6 +156,11 @@ pub trait Measure: Send + Sync {
     /// What it depends on.
     fn needs(&self) -> Needs;
 
+    /// Its tap, where a suite may leave it open: then it is the neurons of whichever model is audited, set before the run.
+    fn open_tap(&mut self) -> Option<&mut Option<Tap>> {
+        None
+    }
+
     /// The labels its rows are broken down by (`on: each` of a gate ranges over them).
     fn by(&self) -> &[String] {
         &[]

@@ -37,9 +37,11 @@ pub struct WordDrivenUnits {
     pub clean: String,
     /// The set of attacked probes, with control twins.
     pub attacked: String,
-    /// The layer, where in it, and how positions are pooled: `layer4.pre_relu:mean`.
+    /// The layer, where in it, and how positions are pooled: `layer4.pre_relu:mean`. Left out, the neurons nearest to the
+    /// model's embedding, which `inspect` names.
     #[schemars(with = "String", extend("allOf" = [{ "pattern": r"^.+\.[a-z_]+:[a-z]+$" }]))]
-    pub tap: Tap,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tap: Option<Tap>,
     /// How many units to choose and to report.
     #[schemars(extend("allOf" = [{ "minimum": 1, "maximum": TOP }]))]
     #[serde(default = "default_top")]
@@ -99,9 +101,13 @@ impl Measure for WordDrivenUnits {
         Needs {
             sets: vec![("clean", self.clean.clone()), ("attacked", self.attacked.clone())],
             selections: self.word.iter().map(wanted).collect(),
-            taps: vec![self.tap.clone()],
+            taps: self.tap.iter().cloned().collect(),
             ..Needs::default()
         }
+    }
+
+    fn open_tap(&mut self) -> Option<&mut Option<Tap>> {
+        Some(&mut self.tap)
     }
 
     fn of_readouts(&self) -> bool {
@@ -109,6 +115,7 @@ impl Measure for WordDrivenUnits {
     }
 
     fn measure(&self, seen: &Seen<'_>) -> Result<Measured, MeasureError> {
+        let tap = self.tap()?;
         let mut measured = Measured::default();
         let maker = Maker { seen, readout: "", each: 0 };
         let contrasts = self.contrasts(&maker, &mut measured);
@@ -128,12 +135,11 @@ impl Measure for WordDrivenUnits {
         let mut table = Effects::of(&sums, &halves);
         let still = sums.units - table.units.len();
         if still > 0 {
-            let note =
-                format!("{still} of {} units of `{}` have no variance over `{}`", sums.units, self.tap, self.clean);
+            let note = format!("{still} of {} units of `{tap}` have no variance over `{}`", sums.units, self.clean);
             maker.note(&mut measured, [format!("{note}: they are left out")]);
         }
         if table.units.is_empty() {
-            let reason = format!("no unit of `{}` has any variance over `{}`", self.tap, self.clean);
+            let reason = format!("no unit of `{tap}` has any variance over `{}`", self.clean);
             measured.measurements = not_measured(&maker, &halves.counts(), &reason);
             return Ok(measured);
         }
@@ -144,6 +150,13 @@ impl Measure for WordDrivenUnits {
 }
 
 impl WordDrivenUnits {
+    /// The tap of this run.
+    fn tap(&self) -> Result<&Tap, MeasureError> {
+        self.tap
+            .as_ref()
+            .ok_or_else(|| MeasureError::Observations("the suite leaves the tap open, and no model set it".to_owned()))
+    }
+
     /// Every attacked probe that has a control twin.
     fn contrasts<'a>(&self, maker: &Maker<'a>, measured: &mut Measured) -> Vec<Contrast<'a>> {
         let (found, mut out) = twins(maker.seen, &self.clean, &self.attacked);
@@ -186,7 +199,7 @@ impl WordDrivenUnits {
         }
         let observations = seen.observations;
         let clean = |row: usize| observations.probes.get(row).is_some_and(|probe| *probe.plan.set == *self.clean);
-        sum(observations, &self.tap, loads, first, clean)
+        sum(observations, self.tap()?, loads, first, clean)
     }
 
     /// Chooses units, and makes all numbers and charts of the reporting half.
@@ -198,7 +211,7 @@ impl WordDrivenUnits {
         effects: &Effects,
         measured: &mut Measured,
     ) -> Result<(), MeasureError> {
-        let seen = maker.seen;
+        let (seen, tap) = (maker.seen, self.tap()?);
         let unit = |place: usize| effects.units.get(place).copied().unwrap_or_default();
         let selection = |place: usize| effects.selection.get(place).copied().unwrap_or_default();
         let random = &mut stream(seen.seed, &maker.id(&RANDOM, &all()));
@@ -233,8 +246,8 @@ impl WordDrivenUnits {
             effect.id.push_str(&format!("/unit={}", unit(*place)));
             effect.unit = Some(Unit {
                 weights: seen.observations.weights.clone(),
-                layer: self.tap.layer.clone(),
-                site: self.tap.site,
+                layer: tap.layer.clone(),
+                site: tap.site,
                 index: unit(*place),
             });
             effect.test = effects.tests.get(*place).cloned().flatten();
@@ -290,14 +303,14 @@ impl WordDrivenUnits {
         );
         measured.exhibits.push(maker.exhibit(
             "units",
-            format!("Units of {} that the word drives", self.tap),
+            format!("Units of {tap} that the word drives"),
             &about,
             ExhibitKind::Table { columns: columns.map(str::to_owned).to_vec(), rows },
         ));
         let means: Vec<f64> = (0..effects.units.len()).map(|place| effects.mean(place)).collect();
         measured.exhibits.push(maker.exhibit(
             "effects",
-            format!("Effects of all units of {}", self.tap),
+            format!("Effects of all units of {tap}"),
             "Every unit with variance over the clean set, on the reporting half: a word that drives a few units leaves \
              most of them near zero.",
             histogram(&means),
@@ -315,7 +328,7 @@ impl WordDrivenUnits {
     ) -> Result<Vec<Change<'a>>, MeasureError> {
         let contrasts = || halves.reporting.iter().flatten();
         let rows: BTreeSet<usize> = contrasts().flat_map(|one| [one.attacked_row, one.control_row]).collect();
-        let values = select(seen.observations, &self.tap, units, |row| rows.contains(&row))?;
+        let values = select(seen.observations, self.tap()?, units, |row| rows.contains(&row))?;
         let change = |contrast: &&'a Contrast<'a>| {
             let (attacked, control) = (values.get(&contrast.attacked_row)?, values.get(&contrast.control_row)?);
             let pairs = attacked.iter().zip(control).zip(units);

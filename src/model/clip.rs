@@ -227,6 +227,7 @@ fn describe(name: &str, checkpoint: &Checkpoint) -> ModelInfo {
         fact("vocabulary", format!("{} tokens", text.vocabulary)),
         fact("tokenizer", format!("CLIP's byte-pair encoding, merges with SHA-256 {}", checkpoint.tokenizer.sha256())),
         fact("activation", format!("{activation}; {activation_reason}")),
+        fact("neurons", vision.neurons().to_string()),
         fact("logit scale", format!("{:.6}", checkpoint.logit_scale)),
     ];
     if checkpoint.tensors.constant_channels() > 0 {
@@ -269,5 +270,6 @@ fn describe(name: &str, checkpoint: &Checkpoint) -> ModelInfo {
         logit_bias: 0.0,
         context_length: text.context_length,
         sites: vision.places(),
+        neurons: vision.neurons(),
     }
 }

@@ -46,6 +46,9 @@ pub struct ModelInfo {
     pub context_length: usize,
     /// Every place that can be tapped, with its number of units.
     pub sites: Vec<(String, Site, usize)>,
+    /// The neurons nearest to the embedding, pooled as the embedding pools them: what a suite taps that names no tap. In a ResNet
+    /// the pre-ReLU channels of the last block, in a transformer the hidden units of the last block's MLP.
+    pub neurons: Tap,
 }
 
 impl ModelInfo {

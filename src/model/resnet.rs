@@ -11,7 +11,7 @@ use super::layers::{BatchNorm, Compute, Convolution, Linear, Run, Shapes, attent
 use super::tensors::Tensors;
 use super::tower::{self, Tower, Vision};
 use super::watch::{self, Layout, Watch};
-use crate::types::Site;
+use crate::types::{Pool, Site, Tap};
 
 /// A bottleneck block puts out four times its own width.
 const EXPANSION: usize = 4;
@@ -163,6 +163,11 @@ impl tower::Sizes for Sizes {
         }
         places.push(("attnpool".to_owned(), Site::Output, self.dimension));
         places
+    }
+
+    fn neurons(&self) -> Tap {
+        let [.., last] = STAGES;
+        Tap { layer: last.to_owned(), site: Site::PreRelu, pool: Pool::Mean }
     }
 
     fn fields(&self) -> Vec<(&'static str, String)> {

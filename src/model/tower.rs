@@ -11,6 +11,7 @@ use super::layers::{Compute, Run, Shapes};
 use super::tensors::Tensors;
 use super::watch::{Place, Watch};
 use super::{ModelError, resnet, vit};
+use crate::types::Tap;
 
 /// What a configuration says of an image tower, before anybody knows which one it is.
 #[derive(Clone, Debug)]
@@ -101,6 +102,9 @@ pub(super) trait Sizes: Debug + Send + Sync {
 
     /// Every place that can be tapped.
     fn places(&self) -> Vec<Place>;
+
+    /// The neurons nearest to the embedding, pooled as the embedding pools them.
+    fn neurons(&self) -> Tap;
 
     /// Side of the input, pixels.
     fn image_size(&self) -> usize;

@@ -12,7 +12,7 @@ use super::layers::{Compute, Convolution, LayerNorm, Run, Shapes, expect};
 use super::tensors::Tensors;
 use super::tower::{self, TokenPool, Tower, Vision};
 use super::watch::{self, Watch};
-use crate::types::Site;
+use crate::types::{Pool, Site, Tap};
 
 const PREFIX: &str = "visual";
 
@@ -125,6 +125,15 @@ impl tower::Sizes for Sizes {
             [(name.clone(), Site::Residual, self.stack.width), (name, Site::MlpHidden, self.stack.hidden)]
         };
         (0..self.stack.layers).flat_map(block).collect()
+    }
+
+    /// In the last block only what the pool reads has a way to the embedding.
+    fn neurons(&self) -> Tap {
+        let pool = match self.pool {
+            TokenPool::Class => Pool::Class,
+            TokenPool::Average => Pool::Mean,
+        };
+        Tap { layer: format!("block{}", self.stack.layers.saturating_sub(1)), site: Site::MlpHidden, pool }
     }
 
     fn image_size(&self) -> usize {

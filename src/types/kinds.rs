@@ -51,6 +51,12 @@ macro_rules! kinds {
                 match self { $(Self::$variant(specification) => specification,)+ }
             }
         }
+
+        impl std::ops::DerefMut for $name {
+            fn deref_mut(&mut self) -> &mut Self::Target {
+                match self { $(Self::$variant(specification) => specification,)+ }
+            }
+        }
     };
 }
 pub(crate) use kinds;
