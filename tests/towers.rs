@@ -5,6 +5,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use clip_audit::model::ModelError;
+use clip_audit::types::Tap;
+use image::RgbImage;
+use proptest::prelude::*;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -203,4 +207,77 @@ fn what_changes_nothing_in_a_transformer_may_stand() {
     vision.extend(harmless.as_object().unwrap().clone());
     let folder = folder(configuration.to_string().as_bytes(), &fs::read(golden("vit").join(WEIGHTS)).unwrap());
     assert_eq!(open(folder.path()).unwrap().info().sites, open(&golden("vit")).unwrap().info().sites);
+}
+
+/// Values that sizes, options and nonsense have, for any key of a configuration.
+fn some_value() -> impl Strategy<Value = Value> {
+    let numbers =
+        prop::sample::select(vec![0_i64, 1, 2, 3, 4, 8, 12, 16, 20, 24, 31, 32, 33, 50, 64, 1 << 20, 1 << 40, -1]);
+    let words = prop::sample::select(vec!["tok", "avg", "none", "learnable", "sin_cos_2d", "argmax", "eos", ""]);
+    prop_oneof![
+        6 => numbers.prop_map(Value::from),
+        2 => words.prop_map(Value::from),
+        2 => any::<bool>().prop_map(Value::from),
+        1 => any::<f64>().prop_map(|number| json!(number)),
+        1 => prop::collection::vec(1_u8..4, 0..5).prop_map(|sizes| json!(sizes)),
+        1 => Just(Value::Null),
+    ]
+}
+
+const KEYS: [&str; 20] = [
+    "vision_cfg/layers",
+    "vision_cfg/width",
+    "vision_cfg/head_width",
+    "vision_cfg/patch_size",
+    "vision_cfg/image_size",
+    "vision_cfg/mlp_ratio",
+    "vision_cfg/ls_init_value",
+    "vision_cfg/no_ln_pre",
+    "vision_cfg/pool_type",
+    "vision_cfg/final_ln_after_pool",
+    "vision_cfg/pos_embed_type",
+    "vision_cfg",
+    "text_cfg/width",
+    "text_cfg/heads",
+    "text_cfg/layers",
+    "text_cfg/mlp_ratio",
+    "text_cfg/ls_init_value",
+    "text_cfg/pool_type",
+    "text_cfg/eos_id",
+    "quick_gelu",
+];
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whatever a configuration says: refused, or a model that computes every feature and tap.
+    #[test]
+    fn a_configuration_is_refused_or_works(
+        name in prop::sample::select(vec!["vit", "average", "tiny"]),
+        changes in prop::collection::vec((prop::sample::select(KEYS.to_vec()), some_value()), 1..4),
+    ) {
+        let mut configuration: Value =
+            serde_json::from_slice(&fs::read(golden(name).join(CONFIGURATION)).unwrap()).unwrap();
+        for (key, value) in changes {
+            let (section, key) = key.split_once('/').unwrap_or(("", key));
+            let model = &mut configuration["model_cfg"];
+            match (if section.is_empty() { model } else { &mut model[section] }).as_object_mut() {
+                Some(section) => { section.insert(key.to_owned(), value); }
+                None => prop_assert!(!section.is_empty()),
+            }
+        }
+        let folder = folder(configuration.to_string().as_bytes(), &fs::read(golden(name).join(WEIGHTS)).unwrap());
+        match open(folder.path()) {
+            Err(error) => prop_assert!(matches!(error, ModelError::Checkpoint { .. }), "{error}"),
+            Ok(encoder) => {
+                let info = encoder.info();
+                let taps: Vec<Tap> = info.sites.iter().map(|(layer, site, _)| format!("{layer}.{site}:mean").parse().unwrap()).collect();
+                let picture = RgbImage::from_fn(info.image_size, info.image_size, |x, y| image::Rgb([x as u8, y as u8, 7]));
+                let encoded = encoder.encode_images(&[picture], &taps, &[]).unwrap();
+                prop_assert!(encoded.features.values().iter().all(|value| value.is_finite()));
+                prop_assert_eq!(encoded.taps.len(), taps.len());
+                prop_assert_eq!(encoder.encode_texts(&["a".to_owned()]).unwrap().columns(), info.dimension);
+            }
+        }
+    }
 }
