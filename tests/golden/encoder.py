@@ -117,13 +117,41 @@ def randomise(model):
     return state
 
 
-def make(folder, config, seed):
+@torch.no_grad()
+def calibrate(model, images):
+    """A deep ResNet's running statistics as these pictures have them: those drawn at random let activations grow from block to block,
+    until they have no place in f16. What a block adds is made small beside what passes by, as training does: else the network is
+    chaotic, and the last bit of a picture decides its embedding. And queries and keys of its attention pool by the size of what it
+    is given: else one position takes all attention."""
+    if not hasattr(model.visual, "attnpool"):
+        return
+    norms = [module for module in model.visual.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # the mean over batches, of which there is one
+    model.eval()
+    for norm in norms:
+        norm.train()
+    for _, block in blocks_of_resnet(model):
+        block.bn3.weight.mul_(0.25)
+    sizes = []
+    handle = model.visual.attnpool.register_forward_pre_hook(lambda _, given: sizes.append(given[0].square().mean().sqrt()))
+    model.encode_image(images)
+    handle.remove()
+    for projection in (model.visual.attnpool.q_proj, model.visual.attnpool.k_proj):
+        projection.weight.div_(sizes[0])
+
+
+def make(folder, config, seed, calibrated=False):
     torch.manual_seed(seed)
     model = open_clip.CLIP(**config["model_cfg"])
+    randomise(model)
+    if calibrated:
+        calibrate(model, normalised(config, pictures(config["model_cfg"]["vision_cfg"]["image_size"]).values()))
     state = {
         name: tensor if not tensor.is_floating_point() or tensor.dim() == 0
         else tensor.to(torch.float16 if name.startswith("visual.") else torch.bfloat16)
-        for name, tensor in randomise(model).items()
+        for name, tensor in model.state_dict().items()
     }
     folder.mkdir(exist_ok=True)
     save_file({name: tensor.contiguous() for name, tensor in state.items()}, folder / "open_clip_model.safetensors")
@@ -142,6 +170,13 @@ def tokenizer(vocabulary, context_length):
     made.cache = {word: word for word in words[-2:]}
     made.sot_token_id, made.eot_token_id = vocabulary - 2, vocabulary - 1
     return made
+
+
+def normalised(config, images):
+    """Pictures of bytes as the towers take them: [N, 3, S, S]."""
+    mean, std = (torch.tensor(config["preprocess_cfg"][key])[:, None, None] for key in ("mean", "std"))
+    bytes_of = (torch.from_numpy(numpy.asarray(image).astype(numpy.uint8)).permute(2, 0, 1) for image in images)
+    return torch.stack([(pixels / 255 - mean) / std for pixels in bytes_of])
 
 
 def load(folder, changes=()):
@@ -263,16 +298,13 @@ def golden(name, folder):
     config, model = load(folder)
     vision, text = config["model_cfg"]["vision_cfg"], config["model_cfg"]["text_cfg"]
     size = vision["image_size"]
-    preprocess = config["preprocess_cfg"]
-    mean, std = (torch.tensor(preprocess[key])[:, None, None] for key in ("mean", "std"))
     images = []
     (HERE / "images").mkdir(exist_ok=True)
     for title, values in pictures(size).items():
         path = HERE / "images" / f"{title}-{size}.png"
         Image.fromarray(values.astype(numpy.uint8)).save(path, optimize=True)
-        pixels = torch.from_numpy(numpy.asarray(Image.open(path).convert("RGB")).copy()).permute(2, 0, 1)
-        images.append((pixels / 255 - mean) / std)
-    images = torch.stack(images)
+        images.append(Image.open(path).convert("RGB"))
+    images = normalised(config, images)
     tokens = tokenizer(text["vocab_size"], text["context_length"])(TEXTS)
 
     seen, handles = watch(model)
