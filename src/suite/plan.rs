@@ -128,7 +128,7 @@ fn lookalikes(suite: &Suite, all: &Planned) -> Vec<Located> {
     for set in &all.sets {
         let plans = all.plans.get(set.range.clone()).unwrap_or_default();
         let Some(index) = suite.probes.iter().position(|entry| entry.id == set.id) else { continue };
-        let mut values: HashSet<(&str, &str)> = HashSet::new();
+        let mut values: BTreeSet<(&str, &str)> = BTreeSet::new();
         for plan in plans.iter().filter(|plan| plan.source.is_none()) {
             values.extend(plan.labels.iter().map(|(name, value)| (&**name, &**value)));
             // A picture that is its own cluster has its path for a name.
