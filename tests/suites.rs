@@ -104,7 +104,7 @@ fn groups_that_look_alike_are_noted() {
         let planned = plan(&suite, &Files::folder(folder.path()).unwrap(), 64).unwrap();
         planned.notes.iter().map(ToString::to_string).collect::<Vec<_>>()
     };
-    let place = "5:17: probes[0].generate: values of";
+    let place = "5:28: probes[0].generate: values of";
     let rule = "that differ only in case, spaces or Unicode form are counted apart:";
     let csv = "path,label,maker,cluster\na.png,dog,Noto,one\nb.png,dog,noto,One\nc.png,caf\u{e9},x  y,two\nd.png,cafe\u{301},x y,three\n";
     assert_eq!(
