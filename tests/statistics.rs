@@ -2,9 +2,9 @@
 //! on simulated audits whose truth is known.
 
 use clip_audit::stats::{
-    ClusterBootstrap, MINIMUM_CLUSTERS, PairTally, Tally, benjamini_hochberg, bootstrap_difference, clopper_pearson,
-    clustered_difference, clustered_rate, holm, mcnemar, normal_quantile, sign_flip, stream, student_quantile, tango,
-    wilson,
+    Bounds, ClusterBootstrap, MINIMUM_CLUSTERS, PairTally, Tally, benjamini_hochberg, bootstrap_difference,
+    clopper_pearson, clustered_difference, clustered_rate, detectable_number, detectable_rate, effective_trials, holm,
+    mcnemar, normal_quantile, sign_flip, stream, student_quantile, tango, wilson,
 };
 use clip_audit::types::{Estimate, Value};
 use proptest::prelude::*;
@@ -73,6 +73,56 @@ fn intervals_of_a_rate_agree_with_statsmodels() {
         close(found.low, number(&case, "low"), 1e-9, &case);
         close(found.high, number(&case, "high"), 1e-9, &case);
     }
+}
+
+#[test]
+fn detectable_numbers_agree_with_the_power_of_statsmodels() {
+    for case in goldens("detectable") {
+        let [limit, level, power] = ["limit", "level", "power"].map(|key| number(&case, key));
+        let expected = number(&case, "value");
+        if case["kind"] == "number" {
+            close(detectable_number(limit, true, number(&case, "half"), level, power), expected, 1e-9, &case);
+            close(detectable_number(-limit, false, number(&case, "half"), level, power), -expected, 1e-9, &case);
+            continue;
+        }
+        let n = number(&case, "n");
+        close(detectable_rate(limit, true, n, level, power).unwrap(), expected, 1e-9, &case);
+        close(detectable_rate(1.0 - limit, false, n, level, power).unwrap(), 1.0 - expected, 1e-9, &case);
+        // The exact power jumps with whole counts; it is never far from what is promised.
+        assert!((number(&case, "exact") - power).abs() < if n < 100.0 { 0.2 } else { 0.06 }, "{case}");
+    }
+    for case in goldens("effective") {
+        let bounds = Bounds { low: number(&case, "low"), high: number(&case, "high") };
+        let found = effective_trials(number(&case, "point"), bounds, number(&case, "level"));
+        close(found, number(&case, "trials"), 1e-6, &case);
+    }
+}
+
+#[test]
+fn nothing_is_detectable_where_no_rate_breaks_the_limit_often_enough() {
+    assert_eq!(detectable_rate(1.0, true, 100.0, 0.95, 0.8), None);
+    assert_eq!(detectable_rate(0.0, false, 100.0, 0.95, 0.8), None);
+    assert_eq!(detectable_rate(0.5, true, 2.0, 0.95, 0.8), None, "two trials show nothing");
+    assert_eq!(detectable_rate(0.5, true, 0.5, 0.95, 0.8), None);
+}
+
+/// The promise itself: of many audits of a model that breaks the limit by the detectable amount, four in five fail.
+#[test]
+fn audits_find_what_they_say_they_could() {
+    let (limit, clusters) = (0.10, 240);
+    let rate = detectable_rate(limit, true, clusters as f64, 0.95, 0.8).unwrap();
+    let mut random = stream(41, "power");
+    let audits = 2_000;
+    let failed = (0..audits)
+        .filter(|_| {
+            let tallies: Vec<Tally> = (0..clusters)
+                .map(|_| Tally { successes: usize::from(random.random::<f64>() < rate), trials: 1 })
+                .collect();
+            measured(clustered_rate(&tallies, 0.95)).low() > limit
+        })
+        .count();
+    let power = failed as f64 / f64::from(audits);
+    assert!((power - 0.8).abs() < 0.04, "{power}");
 }
 
 #[test]

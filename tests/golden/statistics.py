@@ -16,6 +16,7 @@ import statsmodels.api as sm
 from scipy import optimize, stats
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.power import normal_power, normal_power_het
 from statsmodels.stats.proportion import proportion_confint
 
 
@@ -125,6 +126,42 @@ def corrections():
                "benjamini-hochberg": multipletests(p, method="fdr_bh")[1].tolist()}
 
 
+def detectable():
+    """What a gate would find with a power of 0.8: statsmodels' power of the one-sample score test, solved for the rate; the
+    same for a mean of known spread. The gate fails where the lower bound of a two-sided interval exceeds the limit, which is
+    a one-sided test at half of alpha. Beside it the exact power at that rate, by the binomial distribution of the count."""
+    power = 0.8
+    for limit in (0.02, 0.1, 0.5, 0.9):
+        for n in (37, 48, 400, 12345.6):
+            for level in (0.95, 0.9975):
+                def found(rate):
+                    return normal_power_het(rate - limit, n, (1 - level) / 2, math.sqrt(limit * (1 - limit)),
+                                            math.sqrt(rate * (1 - rate)), alternative="larger") - power
+                if found(1 - 1e-9) < 0:
+                    continue
+                rate = optimize.brentq(found, limit, 1 - 1e-9, xtol=1e-14, rtol=8.9e-16)
+                whole = int(n)
+                low = proportion_confint(numpy.arange(whole + 1), whole, alpha=1 - level, method="wilson")[0]
+                least = int(numpy.argmax(low > limit)) if (low > limit).any() else whole + 1
+                yield {"kind": "rate", "limit": limit, "n": n, "level": level, "power": power, "value": rate,
+                       "exact": stats.binom.sf(least - 1, whole, rate)}
+    for n in (10, 48, 400):
+        yield {"kind": "rate", "limit": 0.0, "n": n, "level": 0.95, "power": power, "exact": power,
+               "value": optimize.brentq(lambda rate: stats.binom.sf(0, n, rate) - power, 1e-12, 1 - 1e-12, xtol=1e-15)}
+    for limit, half, level in ((0.0, 0.1, 0.95), (3.0, 1.5, 0.95), (-0.05, 0.02, 0.99)):
+        spread = half / stats.norm.ppf(0.5 + level / 2)
+        effect = optimize.brentq(lambda d: normal_power(d / spread, 1, (1 - level) / 2, alternative="larger") - power, 0, 50 * half,
+                                 xtol=1e-14, rtol=8.9e-16)
+        yield {"kind": "number", "limit": limit, "half": half, "level": level, "power": power, "value": limit + effect}
+
+
+def effective():
+    """Trials whose Wilson interval has the width of a given one."""
+    for rate, n, level in ((0.25, 97.3, 0.95), (0.0, 48, 0.95), (1.0, 31.5, 0.99), (0.61, 480, 0.9975), (0.02, 7, 0.95)):
+        low, high = proportion_confint(rate * n, n, alpha=1 - level, method="wilson")
+        yield {"point": rate, "low": low - 0.01, "high": high - 0.01, "level": level, "trials": n}
+
+
 def plain(value):
     if isinstance(value, dict):
         return {key: plain(item) for key, item in value.items()}
@@ -142,4 +179,6 @@ print(json.dumps(plain({
     "clusters": list(clusters()),
     "sign-flip": list(flips()),
     "corrections": list(corrections()),
+    "detectable": list(detectable()),
+    "effective": list(effective()),
 }), indent=1))
