@@ -10,7 +10,6 @@ mod gates;
 mod measures;
 mod observing;
 mod pictures;
-mod plans;
 mod probes;
 mod reports;
 mod schema;

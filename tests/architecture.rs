@@ -13,7 +13,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("model", &["types", "pixels"]),
     ("observe", &["types", "probe", "model"]),
     ("measure", &["types", "stats"]),
-    ("gate", &["types"]),
+    ("gate", &["types", "stats"]),
     ("suite", &["types", "probe", "model", "measure", "gate"]),
     ("audit", &["types", "stats", "pixels", "probe", "model", "observe", "measure", "gate", "suite"]),
     ("report", &["types"]),

@@ -1,10 +1,10 @@
 //! The program as a user starts it: exit codes, messages, what stands on the disk afterwards.
 
 mod automation;
-mod faults;
 mod inputs;
 mod place;
 mod resume;
+mod shown;
 mod start;
 mod text;
 

@@ -1,11 +1,14 @@
 //! Gates: every verdict rule, waivers, the judgement over all findings, and quarantine.
 
+mod changes;
+mod recognition;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use clip_audit::gate::{Gate, SetUse, Waiver, copy_findings, count_use, judge, overall, quarantine_findings, sort};
 use clip_audit::types::{
     Direction, Estimate, Finding, Judgement, Measurement, Origin, ProbeId, ProbePlan, Quantity, Quarantined, Recipe,
-    Scale, Severity, Simultaneous, Value, Verdict,
+    Scale, Severity, Simultaneous, Value, Verdict, WaiverRecord,
 };
 use jiff::civil::{Date, date};
 use proptest::prelude::*;
@@ -186,7 +189,10 @@ fn waivers_hold_until_their_last_day() {
     let valid = judged(&[waiver("limit", "2026-06-01")], &fails);
     assert_eq!(valid.len(), 1);
     assert_eq!(valid[0].verdict, Verdict::Waived);
-    assert_eq!(valid[0].waiver.as_deref(), Some("accepted by R. Owner until 2026-06-01: known"));
+    assert_eq!(
+        valid[0].waiver.as_ref().map(WaiverRecord::in_words).as_deref(),
+        Some("accepted by R. Owner until 2026-06-01: known")
+    );
     assert_eq!(overall(&valid), (Judgement::Pass, "0 of 1 gate passed, 1 failed and waived".to_owned()));
 
     let expired = judged(&[waiver("limit", "2026-05-31")], &fails);
@@ -217,12 +223,14 @@ fn finding(origin: Origin, verdict: Verdict, severity: Severity, gate: &str) -> 
         message: "words".into(),
         gate: gate.into(),
         rule: String::new(),
+        scale: Scale::Number,
         limit: None,
         bound: None,
         measurement: None,
         judged: None,
         evidence: Vec::new(),
         waiver: None,
+        detectable: None,
     }
 }
 

@@ -1,6 +1,6 @@
 //! Every report format, from one small audit record.
 
-mod sample;
+pub(crate) mod sample;
 
 use std::path::Path;
 
@@ -111,8 +111,8 @@ fn records_of_other_versions_and_broken_ones_are_refused() {
     let message = |bytes: &[u8]| read_audit(bytes).unwrap_err().to_string();
     insta::assert_snapshot!(
         [
-            message(json.replacen("\"schema\": 1", "\"schema\": 2", 1).as_bytes()),
-            message(json.replacen("\"schema\": 1,", "", 1).as_bytes()),
+            message(json.replacen("\"schema\": 2", "\"schema\": 3", 1).as_bytes()),
+            message(json.replacen("\"schema\": 2,", "", 1).as_bytes()),
             message(&json.as_bytes()[..json.len() / 2]),
             message(json.replacen("\"low\": 0.5388", "\"low\": 0.9", 1).as_bytes()),
             message(b"\xff\xfe"),
@@ -172,8 +172,22 @@ fn formats_have_names_of_their_own() {
 /// The sample with every piece of free text replaced. Ids of probes are none: a record with another text there is refused.
 fn poisoned(poison: &str) -> Audit {
     /// Words of the schema, ids of taps, and pictures.
-    const KEPT: [&str; 10] =
-        ["judgement", "verdict", "severity", "origin", "worse", "site", "bound", "taps", "thumbnail", "scale"];
+    const KEPT: [&str; 14] = [
+        "judgement",
+        "verdict",
+        "severity",
+        "origin",
+        "worse",
+        "site",
+        "bound",
+        "taps",
+        "thumbnail",
+        "scale",
+        "thumbnails",
+        "delta",
+        "before",
+        "after",
+    ];
     fn walk(value: &mut serde_json::Value, poison: &str) {
         match value {
             serde_json::Value::String(text) if text.parse::<ProbeId>().is_ok() => {}

@@ -10,7 +10,7 @@ use crate::measure::{Measured, Predictions};
 use crate::observe::Renderer;
 use crate::pixels;
 use crate::suite::{Suite, Thumbnails};
-use crate::types::{Evidence, Finding, Observations, Observed, Prediction, ProbeId};
+use crate::types::{Evidence, Finding, Observations, Observed, Prediction, ProbeId, Verdict};
 
 /// Longest side of a thumbnail, pixels.
 const SIDE: u32 = 128;
@@ -18,16 +18,21 @@ const SIDE: u32 = 128;
 const SHOWN: usize = 3;
 /// Evidence kept for one measurement that no finding judges.
 const PER_MEASUREMENT: usize = 1;
+/// Probes of one finding that are shown as pictures; the rest are listed with what the model said.
+const PICTURED: usize = 8;
+/// Findings, worst first, whose probes are all listed; others keep those that are pictured.
+const LISTED: usize = 40;
 
 /// How the probes of each set are shown.
 pub(super) struct Policy {
     asked: Option<Thumbnails>,
     people: BTreeSet<String>,
+    most: Thumbnails,
 }
 
 impl Policy {
-    /// What the suite asks for; without a word, things are shown and people are not.
-    pub(super) fn of(suite: &Suite) -> Self {
+    /// What the suite asks for, and never more than `most`; without a word, things are shown and people are not.
+    pub(super) fn of(suite: &Suite, most: Thumbnails) -> Self {
         let mut people: BTreeSet<String> = BTreeSet::new();
         // A set painted on people shows people. Each round finds the sets one step further from their source.
         loop {
@@ -42,12 +47,21 @@ impl Policy {
                 break;
             }
         }
-        Self { asked: suite.thumbnails, people }
+        Self { asked: suite.thumbnails, people, most }
     }
 
-    fn of_set(&self, set: &str) -> Thumbnails {
+    pub(super) fn of_set(&self, set: &str) -> Thumbnails {
         let unasked = if self.people.contains(set) { Thumbnails::None } else { Thumbnails::Full };
-        self.asked.unwrap_or(unasked)
+        self.asked.unwrap_or(unasked).min(self.most)
+    }
+}
+
+/// Keeps of every finding the probes that a report shows or lists. Passed gates and a long tail need few of them.
+pub(super) fn shorten(findings: &mut [Finding]) {
+    for (place, finding) in findings.iter_mut().enumerate() {
+        if finding.verdict == Verdict::Pass || place >= LISTED {
+            finding.evidence.truncate(PICTURED);
+        }
     }
 }
 
@@ -65,15 +79,22 @@ pub(super) fn collect(
 ) -> Result<Vec<Evidence>, String> {
     let unjudged =
         measured.measurements.iter().flat_map(|measurement| measurement.evidence.iter().take(PER_MEASUREMENT));
-    let mut cited: BTreeSet<&ProbeId> = findings.iter().flat_map(|finding| &finding.evidence).chain(unjudged).collect();
-    for id in cited.clone() {
-        if let Some(row) = observations.row(id) {
-            let plan = &observations.probes[row].plan;
-            cited.extend(plan.source.iter().chain(&plan.control));
-        }
+    let first = findings.iter().flat_map(|finding| finding.evidence.iter().take(PICTURED));
+    let pictured = with_twins(first.chain(unjudged), observations);
+    let cited = with_twins(findings.iter().flat_map(|finding| &finding.evidence), observations);
+    let of = |row: usize| if pictured.contains(&row) { Some(policy) } else { None };
+    pictured.union(&cited).map(|row| one(*row, &observations.probes[*row], readouts, renderer, of(*row))).collect()
+}
+
+/// The rows of probes and of their clean and control twins.
+fn with_twins<'a>(probes: impl Iterator<Item = &'a ProbeId>, observations: &Observations) -> BTreeSet<usize> {
+    let mut rows = BTreeSet::new();
+    for row in probes.filter_map(|id| observations.row(id)) {
+        let plan = &observations.probes[row].plan;
+        rows.insert(row);
+        rows.extend(plan.source.iter().chain(&plan.control).filter_map(|twin| observations.row(twin)));
     }
-    let rows: BTreeSet<usize> = cited.into_iter().filter_map(|id| observations.row(id)).collect();
-    rows.into_iter().map(|row| one(row, &observations.probes[row], readouts, renderer, policy)).collect()
+    rows
 }
 
 fn one(
@@ -81,7 +102,7 @@ fn one(
     probe: &Observed,
     readouts: &BTreeMap<String, Predictions>,
     renderer: &Renderer<'_>,
-    policy: &Policy,
+    policy: Option<&Policy>,
 ) -> Result<Evidence, String> {
     let plan = &probe.plan;
     let predictions = readouts
@@ -104,7 +125,7 @@ fn one(
         control: plan.control.clone(),
         cover: probe.cover.map(f64::from),
         predictions,
-        thumbnail: thumbnail(probe, renderer, policy.of_set(&plan.set))?,
+        thumbnail: thumbnail(probe, renderer, policy.map_or(Thumbnails::None, |policy| policy.of_set(&plan.set)))?,
         notes: probe.notes.clone(),
     })
 }
@@ -134,7 +155,7 @@ mod tests {
     use super::*;
     use crate::suite;
 
-    fn policy(thumbnails: &str) -> Policy {
+    fn policy(thumbnails: &str, most: Thumbnails) -> Policy {
         let text = format!(
             "schema: 1\nname: people\nmodel: {{ use: reference }}\n{thumbnails}\
              probes:\n\
@@ -142,12 +163,13 @@ mod tests {
              - {{ id: faces, generate: {{ manifest: {{ file: faces.csv, people: true }} }} }}\n\
              - {{ id: things, generate: {{ manifest: {{ file: things.csv }} }} }}\n"
         );
-        Policy::of(&suite::read("people.yaml", text.as_bytes()).unwrap_or_else(|error| panic!("{}", error.render())))
+        let suite = suite::read("people.yaml", text.as_bytes()).unwrap_or_else(|error| panic!("{}", error.render()));
+        Policy::of(&suite, most)
     }
 
     #[test]
     fn people_are_not_shown_unless_the_suite_asks() {
-        let policy = policy("");
+        let policy = policy("", Thumbnails::Full);
         for set in ["faces", "faces.control", "painted", "painted.control"] {
             assert_eq!(policy.of_set(set), Thumbnails::None, "{set}");
         }
@@ -156,7 +178,17 @@ mod tests {
 
     #[test]
     fn what_the_suite_asks_for_holds_for_every_set() {
-        let policy = policy("thumbnails: blurred\n");
+        let policy = policy("thumbnails: blurred\n", Thumbnails::Full);
         assert_eq!([policy.of_set("faces"), policy.of_set("things")], [Thumbnails::Blurred; 2]);
+    }
+
+    #[test]
+    fn who_runs_the_audit_can_show_less_and_never_more() {
+        let shown = |suite, most| ["faces", "things"].map(|set| policy(suite, most).of_set(set));
+        use Thumbnails::{Blurred, Full, None};
+        assert_eq!(shown("", Blurred), [None, Blurred]);
+        assert_eq!(shown("", None), [None, None]);
+        assert_eq!(shown("thumbnails: none\n", Full), [None, None]);
+        assert_eq!(shown("thumbnails: full\n", Blurred), [Blurred, Blurred]);
     }
 }

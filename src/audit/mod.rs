@@ -2,6 +2,7 @@
 //! measurements -> findings -> evidence -> record.
 
 mod evidence;
+mod perception;
 mod record;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,7 +18,7 @@ use crate::model::{Encoder, ModelInfo};
 use crate::observe::{self, Job, ObserveError, Renderer};
 use crate::probe::{Files, Generate};
 use crate::suite::{self, PlanError, Suite};
-use crate::types::{AUDIT_SCHEMA, Audit, Observations, ProbePlan, Provenance, Tap};
+use crate::types::{AUDIT_SCHEMA, Audit, Observations, ProbePlan, Provenance, Tap, Thumbnails};
 
 /// What to audit, with what, and where finished chunks stand.
 pub struct Request<'a> {
@@ -31,6 +32,8 @@ pub struct Request<'a> {
     pub chunks: PathBuf,
     /// The day waivers are judged by.
     pub today: Date,
+    /// The most that is shown of any probe, whatever the suite allows.
+    pub thumbnails: Thumbnails,
     /// Told how many probes are planned, are done, and were computed now.
     pub progress: &'a (dyn Fn(usize, usize, usize) + Sync),
     /// Set by an interrupt.
@@ -102,16 +105,19 @@ pub fn run(request: &Request<'_>) -> Result<Done, AuditError> {
     let readouts = read(suite, observations)?;
     let measured = measure(suite, observations, &readouts)?;
 
-    let sets = record::sets(suite, &plans, observations, &sources);
+    let policy = evidence::Policy::of(suite, request.thumbnails);
+    let sets = record::sets(suite, &plans, observations, &sources, &policy);
     let mut findings = gate::judge(&suite.gates, &suite.waivers, &measured.measurements, request.today);
     let used = gate::count_use(&plans, &observations.quarantined, &groups(suite));
     findings.extend(gate::quarantine_findings(&used, suite.quarantine.max));
     findings.extend(gate::copy_findings(&plans, &record::contents(&sources)));
+    let perceptions = perception::perceptions(suite, observations, &readouts)?;
+    findings.extend(perceptions.iter().map(gate::perception_finding));
     gate::sort(&mut findings);
+    evidence::shorten(&mut findings);
     let (judgement, reason) = gate::overall(&findings);
 
     let renderer = Renderer::new(&plans, &generators, files);
-    let policy = evidence::Policy::of(suite);
     let evidence = evidence::collect(&findings, &measured, observations, &readouts, &renderer, &policy)
         .map_err(AuditError::Evidence)?;
 
@@ -131,11 +137,12 @@ pub fn run(request: &Request<'_>) -> Result<Done, AuditError> {
         },
         model: record::model(*encoder, &taps),
         numerics: encoder.numerics().clone(),
-        suite: record::suite(suite, sets, &sources),
+        suite: record::suite(suite, sets, &sources, gate::waivers(&suite.waivers, &findings, request.today)),
         measures: record::measures(suite),
         measurements: measured.measurements,
         exhibits: measured.exhibits,
         findings,
+        baseline: None,
         evidence,
         quarantined: observations.quarantined.clone(),
         notes,

@@ -2,27 +2,41 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use sha2::{Digest, Sha256};
+
+use super::evidence::Policy;
 use crate::measure::AnyMeasure;
 use crate::model::Encoder;
 use crate::observe::{Sources, file_records};
 use crate::suite::Suite;
-use crate::types::{MeasureRecord, ModelRecord, Observations, ProbeId, ProbePlan, SetRecord, SuiteRecord, Tap, digest};
+use crate::types::{
+    MeasureRecord, ModelRecord, Observations, ProbeId, ProbePlan, SetRecord, StatisticRecord, SuiteRecord, Tap,
+    WaiverRecord, digest,
+};
 
 pub(super) fn model(encoder: &dyn Encoder, taps: &[Tap]) -> ModelRecord {
     ModelRecord { taps: taps.to_vec(), ..encoder.info().record.clone() }
 }
 
-pub(super) fn suite(suite: &Suite, sets: Vec<SetRecord>, sources: &Sources) -> SuiteRecord {
+pub(super) fn suite(suite: &Suite, sets: Vec<SetRecord>, sources: &Sources, waivers: Vec<WaiverRecord>) -> SuiteRecord {
+    let effective = suite.effective();
     SuiteRecord {
         name: suite.name.clone(),
         description: suite.description.clone().unwrap_or_default(),
         sha256: suite.sha256.clone(),
         text: suite.text.clone(),
+        effective_sha256: sha256(effective.as_bytes()),
+        effective,
         facts: suite.system.facts(),
         seed: suite.seed,
         sets,
         files: file_records(sources),
+        waivers,
     }
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// SHA-256 of the files that could be read, by name.
@@ -40,11 +54,19 @@ pub(super) fn measures(suite: &Suite) -> Vec<MeasureRecord> {
             id: entry.id.clone(),
             kind: entry.compute.name().to_owned(),
             about: about(entry.compute.name()).to_owned(),
+            sets: entry.compute.needs().sets.into_iter().map(|(_, set)| set).collect(),
             statistics: entry
                 .compute
                 .statistics()
                 .iter()
-                .map(|statistic| (statistic.name.to_owned(), statistic.about.to_owned()))
+                .map(|statistic| StatisticRecord {
+                    name: statistic.name.to_owned(),
+                    about: statistic.about.to_owned(),
+                    formula: statistic.formula.to_owned(),
+                    method: statistic.method.to_owned(),
+                    counted: statistic.counted.to_owned(),
+                    worse: statistic.worse,
+                })
                 .collect(),
         })
         .collect()
@@ -56,6 +78,7 @@ pub(super) fn sets(
     plans: &[ProbePlan],
     observations: &Observations,
     sources: &Sources,
+    policy: &Policy,
 ) -> Vec<SetRecord> {
     let generators = super::generators(suite);
     let mut observed: BTreeMap<&str, usize> = BTreeMap::new();
@@ -81,6 +104,7 @@ pub(super) fn sets(
                 quarantined: planned - observed,
                 clusters: of_set().map(|plan| &plan.cluster).collect::<BTreeSet<_>>().len(),
                 sha256: digest(&parts),
+                thumbnails: policy.of_set(&id),
                 id,
             }
         })

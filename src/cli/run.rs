@@ -12,8 +12,9 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::exit::{self, Failure};
 use super::{Compute, default_output, place, report, say};
 use crate::audit::{self, Request};
+use crate::gate;
 use crate::report::check_templates;
-use crate::types::{Artifact, Audit, ProbePlan, Verdict, write_probes};
+use crate::types::{Artifact, Audit, ProbePlan, Thumbnails, Verdict, write_probes};
 
 #[derive(Args)]
 pub(super) struct Run {
@@ -34,11 +35,38 @@ pub(super) struct Run {
     /// Folder of templates that replace those of the program
     #[arg(long)]
     templates: Option<PathBuf>,
+    /// An earlier audit.json of the same suite: the reports say what changed since
+    #[arg(long)]
+    baseline: Option<PathBuf>,
+    /// Show less of the probes than the suite allows; more is never shown
+    #[arg(long, value_enum)]
+    thumbnails: Option<Shown>,
     /// Show no progress
     #[arg(long)]
     quiet: bool,
     #[command(flatten)]
     compute: Compute,
+}
+
+/// How much of a probe a report shows.
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Shown {
+    /// Nothing
+    None,
+    /// Too little to recognise a face
+    Blurred,
+    /// As the model saw it
+    Full,
+}
+
+impl From<Shown> for Thumbnails {
+    fn from(shown: Shown) -> Self {
+        match shown {
+            Shown::None => Self::None,
+            Shown::Blurred => Self::Blurred,
+            Shown::Full => Self::Full,
+        }
+    }
 }
 
 impl Run {
@@ -51,6 +79,7 @@ impl Run {
         let model = placed.model(self.model.as_deref())?;
         let place::Placed { suite, files } = placed;
         suite.notes.iter().for_each(|note| say::log(note.to_string()));
+        let baseline = self.baseline.as_deref().map(|path| report::baseline(path, &suite.name)).transpose()?;
         let folder = self.out.clone().map_or_else(|| default_output(&suite.name), Ok)?;
         let output = place::Output::open(&folder)?;
         let chunks = place::chunks(self.cache.as_deref(), &output)?;
@@ -64,6 +93,7 @@ impl Run {
             encoder: &*encoder,
             chunks,
             today: jiff::tz::Offset::UTC.to_datetime(started).date(),
+            thumbnails: self.thumbnails.map_or(Thumbnails::Full, Thumbnails::from),
             progress: &|planned, done, computed| {
                 bar.set_length(planned as u64);
                 bar.set_position(done as u64);
@@ -81,12 +111,26 @@ impl Run {
         audit.provenance.processor = processor();
         audit.provenance.command = command(arguments);
         observations(&mut audit, &chunks, &plans, &output)?;
+        if let Some((before, sha256)) = baseline {
+            audit.baseline = Some(gate::compare(&before, sha256, &audit));
+        }
+        self.tell_thumbnails(&audit);
         let written = report::write(&audit, &formats, self.templates.as_deref(), &output)?;
         summary(&audit)?;
         for path in written {
             say::line(format!("  {}", path.display()))?;
         }
         Ok(exit::of_judgement(audit.judgement))
+    }
+}
+
+impl Run {
+    /// Asking for more than the suite allows must not look as if it had been heard.
+    fn tell_thumbnails(&self, audit: &Audit) {
+        let Some(asked) = self.thumbnails.map(Thumbnails::from) else { return };
+        for set in audit.suite.sets.iter().filter(|set| set.thumbnails < asked) {
+            say::log(format!("--thumbnails shows no more of `{}` than the suite allows", set.id));
+        }
     }
 }
 

@@ -3,7 +3,10 @@
 use jiff::civil::Date;
 
 use super::{COUNTED_AS_PASSED, Gate, On, Undecided, Waiver, finding_id};
-use crate::types::{Bound, Direction, Estimate, Finding, Measurement, Origin, Scale, Severity, Value, Verdict};
+use crate::stats::{Bounds, POWER, detectable_number, detectable_rate, effective_trials};
+use crate::types::{
+    Bound, Detectable, Direction, Estimate, Finding, Measurement, Origin, Scale, Severity, Value, Verdict, WaiverRecord,
+};
 
 /// The side of its limit a number has to be on.
 #[derive(Clone, Copy)]
@@ -94,14 +97,30 @@ pub fn judge(gates: &[Gate], waivers: &[Waiver], measurements: &[Measurement], t
         }
     }
     for finding in findings.iter_mut().filter(|finding| finding.verdict == Verdict::Fail) {
-        let waiver = waivers.iter().find(|waiver| waiver.gate == finding.gate && today <= waiver.until);
+        let waiver = waivers.iter().find(|waiver| waiver.gate == finding.gate && waiver.holds(today));
         if let Some(waiver) = waiver {
             finding.verdict = Verdict::Waived;
-            finding.waiver = Some(format!("accepted by {} until {}: {}", waiver.owner, waiver.until, waiver.reason));
+            finding.waiver = Some(waiver.record("waives this finding".to_owned()));
         }
     }
     findings.extend(waivers.iter().filter_map(|waiver| idle(waiver, gates, today)));
     findings
+}
+
+/// Every waiver of a suite with what it did to the findings.
+pub fn waivers(waivers: &[Waiver], findings: &[Finding], today: Date) -> Vec<WaiverRecord> {
+    let record = |waiver: &Waiver| {
+        let waived = |finding: &&Finding| finding.verdict == Verdict::Waived && finding.gate == waiver.gate;
+        let effect = match findings.iter().filter(waived).count() {
+            0 if waiver.until < today => "waives nothing: it has ended".to_owned(),
+            0 if !waiver.holds(today) => "waives nothing: it has not begun".to_owned(),
+            0 => "waives nothing: its gate did not fail".to_owned(),
+            1 => "waives 1 finding".to_owned(),
+            many => format!("waives {many} findings"),
+        };
+        waiver.record(effect)
+    };
+    waivers.iter().map(record).collect()
 }
 
 fn selects(gate: &Gate, measurement: &Measurement) -> bool {
@@ -159,8 +178,30 @@ fn judge_one(gate: &Gate, measurement: &Measurement) -> Finding {
     Finding {
         rule: format!("{} ({family}{settled})", limit.words(scale, decimals)),
         judged: Some(value.clone()),
+        detectable: detectable(limit, estimate, scale),
         ..blank(gate, verdict, message, Some(measurement))
     }
+}
+
+/// The smallest break of the limit these data would have found.
+fn detectable(limit: Limit, estimate: &Estimate, scale: Scale) -> Option<Detectable> {
+    let (above, half) = match limit {
+        Limit::Max(_) => (true, estimate.point() - estimate.low()),
+        Limit::Min(_) => (false, estimate.high() - estimate.point()),
+    };
+    let (limit, level) = (limit.value(), estimate.level());
+    let value = match scale {
+        Scale::Share => {
+            let bounds = Bounds { low: estimate.low(), high: estimate.high() };
+            let trials = effective_trials(estimate.point(), bounds, level);
+            detectable_rate(limit, above, trials, level, POWER)?
+        }
+        Scale::Difference => {
+            Some(detectable_number(limit, above, half, level, POWER)).filter(|one| one.abs() <= 1.0)?
+        }
+        Scale::Number => detectable_number(limit, above, half, level, POWER),
+    };
+    value.is_finite().then_some(Detectable { value, power: POWER })
 }
 
 /// A finding about a gate, without a rule of numbers.
@@ -177,12 +218,14 @@ fn blank(gate: &Gate, verdict: Verdict, message: String, measurement: Option<&Me
         message,
         gate: gate.id.clone(),
         rule: limit.map_or(String::new(), |limit| limit.words(scale, 1)),
+        scale,
         limit: limit.map(Limit::value),
         bound: limit.map(Limit::bound),
         measurement: measurement.map(|one| one.id.clone()),
         judged: None,
         evidence: measurement.map_or(Vec::new(), |one| one.evidence.clone()),
         waiver: None,
+        detectable: None,
     }
 }
 
@@ -192,6 +235,8 @@ fn idle(waiver: &Waiver, gates: &[Gate], today: Date) -> Option<Finding> {
         format!("the waiver of {} names the gate `{}`, which does not exist", waiver.owner, waiver.gate)
     } else if waiver.until < today {
         format!("the waiver of {} for `{}` ended on {} and waives nothing", waiver.owner, waiver.gate, waiver.until)
+    } else if let Some(since) = waiver.since.filter(|since| *since > today) {
+        format!("the waiver of {} for `{}` begins on {since} and waives nothing yet", waiver.owner, waiver.gate)
     } else {
         return None;
     };
@@ -205,12 +250,14 @@ fn idle(waiver: &Waiver, gates: &[Gate], today: Date) -> Option<Finding> {
         message,
         gate: waiver.gate.clone(),
         rule: "a waiver names a gate and has not ended".to_owned(),
+        scale: Scale::Number,
         limit: None,
         bound: None,
         measurement: None,
         judged: None,
         evidence: Vec::new(),
         waiver: None,
+        detectable: None,
     })
 }
 

@@ -1,19 +1,23 @@
 //! Gates: limits of a suite against measurements. The verdict looks at the whole interval, never at the point alone.
 
+mod compare;
 mod copies;
 mod judge;
 mod overall;
+mod perception;
 mod quarantine;
 
 use jiff::civil::Date;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::types::{Origin, Problem, Severity, digest};
+use crate::types::{Origin, Problem, Severity, WaiverRecord, digest};
 
+pub use compare::{BaselineError, comparable, compare};
 pub use copies::copy_findings;
-pub use judge::judge;
+pub use judge::{judge, waivers};
 pub use overall::{overall, sort};
+pub use perception::{Perception, perception_finding};
 pub use quarantine::{SetUse, count_use, quarantine_findings};
 
 /// What a gate ranges over.
@@ -83,6 +87,16 @@ pub struct Waiver {
     /// Why.
     #[schemars(extend("allOf" = [{ "pattern": r"\S" }]))]
     pub reason: String,
+    /// Where it is followed up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticket: Option<String>,
+    /// Who approved it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approver: Option<String>,
+    /// The first day it holds, YYYY-MM-DD; left out, it holds from the start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", extend("format" = "date"))]
+    pub since: Option<Date>,
 }
 
 impl Gate {
@@ -108,11 +122,37 @@ impl Gate {
 impl Waiver {
     /// What is wrong with the waiver on its own.
     pub fn check(&self) -> Vec<Problem> {
-        [("owner", &self.owner), ("reason", &self.reason)]
+        let empty = [("owner", &self.owner), ("reason", &self.reason)]
             .into_iter()
             .filter(|(_, text)| text.trim().is_empty())
-            .map(|(field, _)| Problem::new([field], "expected some text: a waiver names who accepts the fail, and why"))
-            .collect()
+            .map(|(field, _)| {
+                Problem::new([field], "expected some text: a waiver names who accepts the fail, and why")
+            });
+        let backwards = self
+            .since
+            .filter(|since| *since > self.until)
+            .map(|since| Problem::new(["until"], format!("is {}, before it begins on {since}", self.until)));
+        empty.chain(backwards).collect()
+    }
+
+    /// Whether it holds on a day.
+    pub fn holds(&self, today: Date) -> bool {
+        today <= self.until && self.since.is_none_or(|since| since <= today)
+    }
+
+    /// As a record has it, with what it did.
+    fn record(&self, effect: String) -> WaiverRecord {
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        WaiverRecord {
+            gate: self.gate.clone(),
+            owner: self.owner.clone(),
+            reason: self.reason.clone(),
+            ticket: text(&self.ticket),
+            approver: text(&self.approver),
+            since: self.since.map(|day| day.to_string()).unwrap_or_default(),
+            until: self.until.to_string(),
+            effect,
+        }
     }
 }
 

@@ -120,11 +120,13 @@ pub(super) fn data_quality(
         message,
         gate: String::new(),
         rule,
+        scale: Scale::Share,
         limit: Some(max),
         bound: Some(Bound::AtMost),
         measurement: None,
         judged: None,
         evidence: Vec::new(),
         waiver: None,
+        detectable: None,
     }
 }

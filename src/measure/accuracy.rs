@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::charts::{by_label, rows_of};
 use super::pairs::{LeftOut, label_places};
 use super::rows::{Item, Maker, Row, check_by, counts, evidence, facts, rows, tally, whole};
-use super::{Measure, MeasureError, Measured, Needs, Predictions, Seen, Statistic, by_labels};
+use super::{Measure, MeasureError, Measured, Needs, OF_RATES, Predictions, Seen, Statistic, by_labels};
 use crate::stats::clustered_rate;
 use crate::types::{Direction, Labels, Measurement, Observed, ProbeId, Problem, Scale};
 
@@ -25,9 +25,12 @@ pub struct Accuracy {
 const ACCURACY: Statistic = Statistic {
     name: "accuracy",
     about: "were given their own label",
+    formula: "probes whose first label is their own / probes",
+    method: OF_RATES,
     counted: "probes",
     scale: Scale::Share,
     worse: Direction::Lower,
+    of_units: false,
 };
 
 impl Measure for Accuracy {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::rows::numbers;
-use crate::types::{Bar, CurvePoint, ExhibitKind, Measurement, Series};
+use crate::types::{Bar, CurvePoint, ExhibitKind, Measurement, Scale, Series};
 
 /// Labels more than this get one shared row and column in a confusion matrix.
 const MATRIX: usize = 20;
@@ -20,6 +20,11 @@ fn value_of<'a>(measurement: &'a Measurement, label: &str) -> &'a str {
     measurement.group.get(label).map_or("", String::as_str)
 }
 
+/// How the numbers of a chart are printed: all of its statistics are of one scale.
+fn scale_of(series: &[Named<'_>]) -> Scale {
+    series.iter().flat_map(|(_, rows)| rows).next().map_or(Scale::Number, |row| row.quantity.scale)
+}
+
 /// Statistics against the values of a label: a curve when there are at least two values and all are numbers, else one
 /// bar per value and statistic.
 pub(super) fn by_label(label: &str, value_title: &str, series: &[Named<'_>]) -> ExhibitKind {
@@ -29,6 +34,7 @@ pub(super) fn by_label(label: &str, value_title: &str, series: &[Named<'_>]) -> 
         Some(xs) if xs.len() > 1 => ExhibitKind::Curve {
             x_title: label.to_owned(),
             y_title: value_title.to_owned(),
+            scale: scale_of(series),
             series: series
                 .iter()
                 .map(|(name, rows)| Series {
@@ -56,7 +62,7 @@ pub(super) fn by_label(label: &str, value_title: &str, series: &[Named<'_>]) -> 
                     bars.push(Bar { label: name, value: row.value.clone(), n: row.n, clusters: row.clusters });
                 }
             }
-            ExhibitKind::Bars { value_title: value_title.to_owned(), bars }
+            ExhibitKind::Bars { value_title: value_title.to_owned(), scale: scale_of(series), bars }
         }
     }
 }

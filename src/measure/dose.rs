@@ -16,7 +16,7 @@ use super::rows::{
     Facts, Item, Maker, Row, correct, counts, evidence, facts, numbers, pair_counts, pair_tally, rows, tally, whole,
 };
 use super::success::{CONTROL, ELIGIBLE};
-use super::{Measure, MeasureError, Measured, Needs, Predictions, Seen, Statistic};
+use super::{Measure, MeasureError, Measured, Needs, OF_PAIRS, Predictions, Seen, Statistic};
 use crate::stats::{Slope, bootstrap_slope, clustered_difference, clustered_rate, sign_flip, stream};
 use crate::types::{Direction, Estimate, Labels, Measurement, ProbeId, Scale, Test, Value};
 
@@ -41,23 +41,33 @@ pub struct DoseResponse {
 const TREND: Statistic = Statistic {
     name: "trend",
     about: "success gained per unit of the axis, within clusters",
+    formula: "sum (x - mean x) y / sum (x - mean x)^2, means within clusters, y = 1 where the target was reached",
+    method: "bootstrap over clusters (9,999 draws), no narrower than the rise from the smallest to the largest level; \
+             rank trend with sign-flip permutation over clusters",
     counted: "eligible pairs of clusters with several levels",
     scale: Scale::Number,
     worse: Direction::Higher,
+    of_units: false,
 };
 const AT_HALF: Statistic = Statistic {
     name: "at-half",
     about: "place on the axis where half of the eligible pairs become the target",
+    formula: "where the line between neighbouring levels crosses one half; only where levels bracket it",
+    method: "where the bounds of the levels cross one half",
     counted: "eligible pairs",
     scale: Scale::Number,
     worse: Direction::Lower,
+    of_units: false,
 };
 const RISE: Statistic = Statistic {
     name: "rise",
     about: "success at the largest level beyond that at the smallest",
+    formula: "success at the largest level - success at the smallest, over the same pictures and words",
+    method: OF_PAIRS,
     counted: "eligible pairs at the largest level with a partner at the smallest",
     scale: Scale::Difference,
     worse: Direction::Higher,
+    of_units: false,
 };
 
 impl Measure for DoseResponse {
@@ -76,6 +86,10 @@ impl Measure for DoseResponse {
 
     fn by(&self) -> &[String] {
         std::slice::from_ref(&self.along)
+    }
+
+    fn presumes(&self) -> Option<&str> {
+        Some(&self.clean)
     }
 
     fn measure(&self, seen: &Seen<'_>) -> Result<Measured, MeasureError> {

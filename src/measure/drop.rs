@@ -12,7 +12,7 @@ use super::pairs::{Pair, Pairs, label_places, pairs};
 use super::rows::{
     Item, Maker, Row, check_by, correct, counts, evidence, facts, pair_counts, pair_tally, rows, tally, whole,
 };
-use super::{Measure, MeasureError, Measured, Needs, Predictions, Seen, Statistic, by_labels};
+use super::{Measure, MeasureError, Measured, Needs, OF_RATES, Predictions, Seen, Statistic, by_labels};
 use crate::stats::{PairTally, bootstrap_difference, clustered_difference, clustered_rate, mcnemar, sign_flip, stream};
 use crate::types::{Direction, Labels, Measurement, ProbeId, Problem, Scale, Test, Value};
 
@@ -33,21 +33,34 @@ pub struct AccuracyDrop {
 const DROP: Statistic = Statistic {
     name: "drop",
     about: "accuracy lost from clean to attacked pictures",
+    formula: "clean - attacked, over the same pairs",
+    method: "one pair in every cluster: Tango's score interval, McNemar's exact test; else bootstrap over clusters (9,999 \
+             draws), sign-flip permutation over clusters; Holm's correction over the rows of the measure",
     counted: "pairs",
     scale: Scale::Difference,
     worse: Direction::Higher,
+    of_units: false,
 };
 const CLEAN: Statistic = Statistic {
     name: "clean",
     about: "were given their own label when clean",
+    formula: "pairs whose clean picture was given its own label / pairs",
+    method: OF_RATES,
     counted: "pairs",
     scale: Scale::Share,
     worse: Direction::Lower,
+    of_units: false,
 };
-const ATTACKED: Statistic = Statistic { name: "attacked", about: "were given their own label when attacked", ..CLEAN };
+const ATTACKED: Statistic = Statistic {
+    name: "attacked",
+    about: "were given their own label when attacked",
+    formula: "pairs whose attacked picture was given its own label / pairs",
+    ..CLEAN
+};
 const CONTROL_DROP: Statistic = Statistic {
     name: "control-drop",
     about: "accuracy lost from clean pictures to control twins (same paint, a pseudo-word)",
+    formula: "clean - control, over the pairs with a control twin",
     counted: "pairs with a control twin",
     ..DROP
 };

@@ -124,13 +124,26 @@ pub struct Statistic {
     pub name: &'static str,
     /// The claim of the number (`changed to the written word`), as in `Quantity`.
     pub about: &'static str,
+    /// How the number is computed, in symbols or words.
+    pub formula: &'static str,
+    /// How its interval is made, and its test where there is one.
+    pub method: &'static str,
     /// What `n` counts (`eligible pairs`), as in `Quantity`.
     pub counted: &'static str,
     /// How it is printed.
     pub scale: Scale,
     /// Which direction is worse.
     pub worse: Direction,
+    /// Whether there is one number for each of several units: no gate can range over them.
+    pub of_units: bool,
 }
+
+/// How the interval of a share over clusters is made.
+const OF_RATES: &str = "Wilson's score interval at the effective number of trials over clusters (Korn and Graubard 1998); \
+                        Clopper-Pearson over clusters where none or all count";
+/// How the interval of a paired difference over clusters is made, with its test.
+const OF_PAIRS: &str = "Tango's score interval at the effective number of pairs over clusters; where tested, sign-flip \
+                        permutation over clusters, Holm's correction over the rows of the measure";
 
 /// What a measure gives.
 #[derive(Clone, Debug, Default)]

@@ -10,8 +10,10 @@ use crate::types::{Exhibit, ExhibitKind, Labels, Measurement, ProbeId, Problem, 
 /// The value of a label for probes that do not carry it.
 const MISSING: &str = "(missing)";
 
-/// How many probes a measurement cites.
-const EVIDENCE: usize = 8;
+/// How many probes a measurement cites that a gate can judge; a report lists them, and shows the first few.
+const EVIDENCE: usize = 50;
+/// How many any other measurement cites, and how many are chosen to be shown as pictures.
+const FIRST: usize = 8;
 
 /// Labels and values of a probe that could not be used.
 pub(super) type Facts = BTreeMap<String, String>;
@@ -183,6 +185,8 @@ impl Maker<'_> {
             0 => Value::NotMeasured { reason: format!("there are no {}", statistic.counted) },
             _ => value(level),
         };
+        // No gate ranges over rows that are neither the whole nor its breakdown, nor over single units.
+        let judged = (row.group.is_empty() || row.each) && !statistic.of_units;
         let family = 1.0 - (1.0 - LEVEL) / self.each.max(1) as f64;
         Measurement {
             id: self.id(statistic, row),
@@ -202,9 +206,14 @@ impl Maker<'_> {
             clusters,
             test: None,
             worse: statistic.worse,
-            evidence,
+            evidence: if judged { evidence } else { first(evidence) },
         }
     }
+}
+
+fn first(mut evidence: Vec<ProbeId>) -> Vec<ProbeId> {
+    evidence.truncate(FIRST);
+    evidence
 }
 
 fn escaped(text: &str) -> String {
@@ -241,8 +250,8 @@ pub(super) fn correct(measurements: &mut [Measurement]) {
     }
 }
 
-/// Up to 8 probes: first those to be shown in any case (at most half, unless nothing else is left), then those with a
-/// telling score, largest first, one of each cluster before a second of any.
+/// Up to 50 probes. Among the first 8 stand those to be shown in any case (at most half, unless nothing else is left),
+/// then those with a telling score, largest first, one of each cluster before a second of any.
 pub(super) fn evidence<T: Item>(
     items: &[&T],
     shown: impl Fn(&T) -> Option<f64>,
@@ -251,8 +260,9 @@ pub(super) fn evidence<T: Item>(
     let shown = spread(items, shown);
     let mut rest = spread(items, telling);
     rest.retain(|id| !shown.contains(id));
-    let first = shown.len().min((EVIDENCE / 2).max(EVIDENCE.saturating_sub(rest.len())));
-    shown.into_iter().take(first).chain(rest).take(EVIDENCE).cloned().collect()
+    let first = shown.len().min((FIRST / 2).max(FIRST.saturating_sub(rest.len())));
+    let (early, late) = shown.split_at(first);
+    early.iter().copied().chain(rest).chain(late.iter().copied()).take(EVIDENCE).cloned().collect()
 }
 
 /// The items with a score, largest first, one of each cluster before a second of any.

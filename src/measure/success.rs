@@ -26,7 +26,7 @@ use super::charts::{by_label, confusion, rows_of};
 use super::rows::{
     Item, Maker, Row, check_by, correct, count_cell, counts, evidence, pair_counts, pair_tally, rows, tally, whole,
 };
-use super::{Measure, MeasureError, Measured, Needs, Predictions, Seen, Statistic, by_labels};
+use super::{Measure, MeasureError, Measured, Needs, OF_PAIRS, OF_RATES, Predictions, Seen, Statistic, by_labels};
 use crate::stats::{clustered_difference, clustered_rate, sign_flip, stream};
 use crate::types::{Direction, Exhibit, ExhibitKind, Measurement, Problem, Scale, Value};
 
@@ -47,31 +47,44 @@ pub struct AttackSuccess {
     pub show: BTreeMap<String, String>,
 }
 
-const fn share(name: &'static str, counted: &'static str, about: &'static str, worse: Direction) -> Statistic {
-    Statistic { name, about, counted, scale: Scale::Share, worse }
+const fn share(name: &'static str, counted: &'static str, about: &'static str, formula: &'static str) -> Statistic {
+    let (scale, worse) = (Scale::Share, Direction::Higher);
+    Statistic { name, about, formula, method: OF_RATES, counted, scale, worse, of_units: false }
 }
 
 /// Success among the pairs that could be turned.
-pub(super) const ELIGIBLE: Statistic =
-    share("eligible", "eligible pairs", "changed to the written word", Direction::Higher);
-const ALL: Statistic = share("all", "pairs", "changed to the written word", Direction::Higher);
+pub(super) const ELIGIBLE: Statistic = share(
+    "eligible",
+    "eligible pairs",
+    "changed to the written word",
+    "changed to the target / (changed to the target + neither)",
+);
+const ALL: Statistic = share("all", "pairs", "changed to the written word", "changed to the target / pairs");
 /// The same for their control twins.
 pub(super) const CONTROL: Statistic = share(
     "control",
     "eligible pairs with a control twin",
     "changed to the target under a pseudo-word (same paint)",
-    Direction::Higher,
+    "control twins changed to the target / eligible pairs with a control twin",
 );
 const EXCESS: Statistic = Statistic {
     name: "excess",
     about: "success of the word beyond its control twin",
+    formula: "eligible - control, over the same pairs",
+    method: OF_PAIRS,
     counted: "eligible pairs with a control twin",
     scale: Scale::Difference,
     worse: Direction::Higher,
+    of_units: false,
 };
-const ALREADY: Statistic = share("already", "pairs", "were the target before and after", Direction::Higher);
-const CHANGED_AWAY: Statistic = share("changed-away", "pairs", "were the target only before", Direction::Higher);
-const NEITHER: Statistic = share("neither", "pairs", "were the target neither before nor after", Direction::Lower);
+const ALREADY: Statistic =
+    share("already", "pairs", "were the target before and after", "target before and after / pairs");
+const CHANGED_AWAY: Statistic =
+    share("changed-away", "pairs", "were the target only before", "target before and not after / pairs");
+const NEITHER: Statistic = Statistic {
+    worse: Direction::Lower,
+    ..share("neither", "pairs", "were the target neither before nor after", "target neither before nor after / pairs")
+};
 
 impl Measure for AttackSuccess {
     fn statistics(&self) -> &'static [Statistic] {

@@ -65,16 +65,43 @@ fn default_minimum_effect() -> f64 {
 
 const COUNTED: &str = "pairs of the reporting half";
 
-const fn sigma(name: &'static str, about: &'static str) -> Statistic {
-    Statistic { name, about, counted: COUNTED, scale: Scale::Number, worse: Direction::Higher }
+/// How the interval of a mean over clusters is made.
+const OF_MEANS: &str = "Student's t over cluster means of the reporting half";
+
+const fn sigma(name: &'static str, about: &'static str, formula: &'static str, method: &'static str) -> Statistic {
+    let (scale, worse) = (Scale::Number, Direction::Higher);
+    Statistic { name, about, formula, method, counted: COUNTED, scale, worse, of_units: false }
 }
 
-const DRIVEN: Statistic = sigma("driven", "units that the word changes at least by the minimum effect");
-const SELECTED: Statistic =
-    sigma("selected", "mean change of the chosen units for the word, in sigma and their direction");
-const RANDOM: Statistic = sigma("random", "the same for as many random units");
-const LARGEST: Statistic = sigma("largest-norm", "the same for as many units of largest norm");
-const EFFECT: Statistic = sigma("effect", "change of the unit for the word beyond its control twin, in sigma");
+const DRIVEN: Statistic = sigma(
+    "driven",
+    "units that the word changes at least by the minimum effect",
+    "number of units with |effect| >= minimum-effect and family-wise p <= 0.05 on the reporting half",
+    "bounds by Student's t for all units together (Bonferroni); max-statistic sign-flip permutation over clusters",
+);
+const SELECTED: Statistic = sigma(
+    "selected",
+    "mean change of the chosen units for the word, in sigma and their direction",
+    "mean over chosen units of sign(effect on the selection half) x effect on the reporting half",
+    OF_MEANS,
+);
+const RANDOM: Statistic =
+    sigma("random", "the same for as many random units", "as `selected`, units drawn at random", OF_MEANS);
+const LARGEST: Statistic = sigma(
+    "largest-norm",
+    "the same for as many units of largest norm",
+    "as `selected`, units of largest root mean square over the clean set",
+    OF_MEANS,
+);
+const EFFECT: Statistic = Statistic {
+    of_units: true,
+    ..sigma(
+        "effect",
+        "change of the unit for the word beyond its control twin, in sigma",
+        "mean over clusters of (attacked - control) / standard deviation over the clean set",
+        "Student's t over cluster means of the reporting half; q after Benjamini and Hochberg over all units of the tap",
+    )
+};
 
 impl Measure for WordDrivenUnits {
     fn statistics(&self) -> &'static [Statistic] {

@@ -3,30 +3,31 @@
 use serde::Serialize;
 
 use super::text;
-use crate::types::{Bound, Estimate};
+use crate::types::{Bound, Estimate, Scale};
 
 /// A linear map from numbers to positions.
-pub(super) struct Scale {
+pub(super) struct Ruler {
     pub(super) low: f64,
     pub(super) high: f64,
     pub(super) from: f64,
     pub(super) to: f64,
 }
 
-impl Scale {
+impl Ruler {
     pub(super) fn at(&self, value: f64) -> f64 {
         let share = (value - self.low) / (self.high - self.low);
         let share = if share.is_finite() { share.clamp(0.0, 1.0) } else { 0.5 };
         position(self.from + share * (self.to - self.from))
     }
 
-    pub(super) fn ticks(&self, wanted: u32) -> Vec<Tick> {
+    /// About so many marks, labelled as numbers of this scale.
+    pub(super) fn ticks(&self, wanted: u32, scale: Scale) -> Vec<Tick> {
         let step = nice_step((self.high - self.low) / f64::from(wanted));
         let first = (self.low / step).ceil();
         (0..4 * wanted)
             .map(|index| (first + f64::from(index)) * step)
             .take_while(|value| *value <= self.high + step * 1e-6)
-            .map(|value| Tick { at: self.at(value), label: tick_label(value, step) })
+            .map(|value| Tick { at: self.at(value), label: tick_label(value, step, scale) })
             .collect()
     }
 }
@@ -47,15 +48,20 @@ pub(super) fn nice_step(span: f64) -> f64 {
     if step.is_finite() && step > 0.0 { step } else { 1.0 }
 }
 
-fn tick_label(value: f64, step: f64) -> String {
+fn tick_label(value: f64, step: f64, scale: Scale) -> String {
     let value = if value.abs() < step * 1e-6 { 0.0 } else { value };
+    let (value, step, unit) = match scale {
+        Scale::Share => (value * 100.0, step * 100.0, "\u{a0}%"),
+        Scale::Difference => (value * 100.0, step * 100.0, ""),
+        Scale::Number => (value, step, ""),
+    };
     let decimals = -step.log10().floor();
     if !(-5.0..=5.0).contains(&decimals) {
-        return text::number(value);
+        return text::number(value) + unit;
     }
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and 5")]
     let decimals = decimals.max(0.0) as usize;
-    format!("{value:.decimals$}").replace('-', "−")
+    format!("{value:.decimals$}{unit}").replace('-', "−")
 }
 
 /// The range an axis shows: shares from zero to the next step (at most one), other numbers with zero where it is near.
@@ -102,23 +108,23 @@ pub(super) struct IntervalAxis {
 }
 
 impl IntervalAxis {
-    pub(super) fn new(estimate: &Estimate, limit: Option<f64>, bound: Option<Bound>) -> Self {
+    pub(super) fn new(estimate: &Estimate, scale: Scale, limit: Option<f64>, bound: Option<Bound>) -> Self {
         let mut values = vec![estimate.low(), estimate.point(), estimate.high()];
         values.extend(limit);
         let (low, high) = range(&values, 5);
-        let scale = Scale { low, high, from: 14.0, to: 346.0 };
-        let limit_at = limit.map(|limit| scale.at(limit));
+        let ruler = Ruler { low, high, from: 14.0, to: 346.0 };
+        let limit_at = limit.map(|limit| ruler.at(limit));
         Self {
-            ticks: scale.ticks(5),
-            low: scale.at(estimate.low()),
-            point: scale.at(estimate.point()),
-            high: scale.at(estimate.high()),
+            ticks: ruler.ticks(5, scale),
+            low: ruler.at(estimate.low()),
+            point: ruler.at(estimate.point()),
+            high: ruler.at(estimate.high()),
             acceptable: limit_at.zip(bound).map(|(at, bound)| match bound {
                 Bound::AtMost => [14.0, position(at - 14.0)],
                 Bound::AtLeast => [at, position(346.0 - at)],
             }),
             limit: limit_at,
-            limit_label: limit.map(|limit| format!("limit {}", trimmed(limit))).unwrap_or_default(),
+            limit_label: limit.map(|limit| format!("limit {}", limit_of(limit, scale))).unwrap_or_default(),
             limit_anchor: match limit_at {
                 Some(at) if at < 35.0 => "start",
                 Some(at) if at > 325.0 => "end",
@@ -128,7 +134,15 @@ impl IntervalAxis {
     }
 }
 
-/// A limit as the suite wrote it: no padding zeros.
+/// A limit with its unit: `10 %`, `5 points`, `0.5`.
+fn limit_of(limit: f64, scale: Scale) -> String {
+    match scale {
+        Scale::Share | Scale::Difference => scale.format(limit, 4),
+        Scale::Number => trimmed(limit),
+    }
+}
+
+/// A number as the suite wrote it: no padding zeros.
 pub(super) fn trimmed(value: f64) -> String {
     if (0.0001..1e6).contains(&value.abs()) || value == 0.0 { value.to_string() } else { text::number(value) }
 }

@@ -3,9 +3,9 @@
 
 use serde::Serialize;
 
-use super::axis::{Scale, Tick, nice_step, position, range, trimmed, x_range};
+use super::axis::{Ruler, Tick, nice_step, position, range, trimmed, x_range};
 use super::text;
-use crate::types::{Bar, CurvePoint, Estimate, ExhibitKind, Series, Value};
+use crate::types::{Bar, CurvePoint, Estimate, ExhibitKind, Scale, Series, Value};
 
 /// Rows and columns of a matrix that are drawn; the rest stands in the record.
 const MATRIX_CAP: usize = 40;
@@ -27,10 +27,10 @@ pub(super) struct Shown {
 }
 
 impl Shown {
-    pub(super) fn new(value: &Value, limit: Option<f64>) -> Self {
+    pub(super) fn new(value: &Value, scale: Scale, limit: Option<f64>) -> Self {
         match value {
             Value::Measured(estimate) => {
-                let [point, low, high] = text::estimate(estimate, limit);
+                let [point, low, high] = text::estimate(estimate, scale, limit);
                 let (level, method) = (text::percent(estimate.level()), estimate.method().to_owned());
                 let exact = estimate.point().to_string();
                 Self { measured: true, point, low, high, level, method, exact, reason: String::new() }
@@ -84,8 +84,10 @@ impl Chart {
             ExhibitKind::Matrix { row_title, column_title, rows, columns, values } => {
                 Self::Matrix(MatrixChart::new([row_title, column_title], rows, columns, values))
             }
-            ExhibitKind::Curve { x_title, y_title, series } => Self::Curve(CurveChart::new([x_title, y_title], series)),
-            ExhibitKind::Bars { value_title, bars } => Self::Bars(BarChart::new(value_title, bars)),
+            ExhibitKind::Curve { x_title, y_title, scale, series } => {
+                Self::Curve(CurveChart::new([x_title, y_title], *scale, series))
+            }
+            ExhibitKind::Bars { value_title, scale, bars } => Self::Bars(BarChart::new(value_title, *scale, bars)),
             ExhibitKind::Histogram { x_title, edges, counts } => {
                 Self::Histogram(HistogramChart::new(x_title, edges, counts))
             }
@@ -210,15 +212,15 @@ const STYLES: usize = 6;
 const AREA: [f64; 4] = [56.0, 628.0, 14.0, 246.0];
 
 impl CurveChart {
-    fn new([x_title, y_title]: [&str; 2], series: &[Series]) -> Self {
+    fn new([x_title, y_title]: [&str; 2], scale: Scale, series: &[Series]) -> Self {
         let points = || series.iter().flat_map(|line| &line.points);
         let [left, right, top, bottom] = AREA;
         let xs: Vec<f64> = points().map(|point| point.x).collect();
         let ys: Vec<f64> = points().filter_map(|point| measured(&point.value)).flat_map(bounds).collect();
         let (low, high) = x_range(&xs);
-        let x_scale = Scale { low, high, from: left, to: right };
+        let x_ruler = Ruler { low, high, from: left, to: right };
         let (low, high) = range(&ys, 5);
-        let y_scale = Scale { low, high, from: bottom, to: top };
+        let y_ruler = Ruler { low, high, from: bottom, to: top };
         #[expect(clippy::cast_precision_loss, reason = "a handful of lines")]
         let dodge = |index: usize| (index as f64 - (series.len() as f64 - 1.0) / 2.0) * 6.0;
         let lines = series
@@ -229,7 +231,7 @@ impl CurveChart {
                 let points: Vec<Point> = line
                     .points
                     .iter()
-                    .map(|point| curve_point(point, &x_scale, &y_scale, dodge(index), style))
+                    .map(|point| curve_point(point, scale, &x_ruler, &y_ruler, dodge(index), style))
                     .collect();
                 let strokes = points
                     .split(|point| point.y.is_none())
@@ -246,43 +248,43 @@ impl CurveChart {
             .collect();
         Self {
             x_title: x_title.to_owned(),
-            y_title: y_title.to_owned(),
-            x_ticks: x_scale.ticks(8),
-            y_ticks: y_scale.ticks(5),
-            counts: counts(series, &x_scale),
+            y_title: titled(y_title, scale),
+            x_ticks: x_ruler.ticks(8, Scale::Number),
+            y_ticks: y_ruler.ticks(5, scale),
+            counts: counts(series, &x_ruler),
             lines,
             gaps: points().any(|point| measured(&point.value).is_none()),
         }
     }
 }
 
-fn curve_point(point: &CurvePoint, x_scale: &Scale, y_scale: &Scale, dodge: f64, style: usize) -> Point {
+fn curve_point(point: &CurvePoint, scale: Scale, x_ruler: &Ruler, y_ruler: &Ruler, dodge: f64, style: usize) -> Point {
     let estimate = measured(&point.value);
-    let x = position(x_scale.at(point.x) + dodge);
-    let y = estimate.map(|estimate| y_scale.at(estimate.point()));
+    let x = position(x_ruler.at(point.x) + dodge);
+    let y = estimate.map(|estimate| y_ruler.at(estimate.point()));
     let bottom = AREA[3];
     Point {
         x,
         y,
-        low: estimate.map_or(bottom, |estimate| y_scale.at(estimate.low())),
-        high: estimate.map_or(bottom, |estimate| y_scale.at(estimate.high())),
+        low: estimate.map_or(bottom, |estimate| y_ruler.at(estimate.low())),
+        high: estimate.map_or(bottom, |estimate| y_ruler.at(estimate.high())),
         mark: mark(style, x, y.unwrap_or(bottom)),
         x_label: trimmed(point.x),
-        value: Shown::new(&point.value, None),
+        value: Shown::new(&point.value, scale, None),
         n: text::count(point.n as u64),
         clusters: text::count(point.clusters as u64),
     }
 }
 
 /// `n` under each position, unless lines disagree or labels would touch; the table beneath has them all.
-fn counts(series: &[Series], scale: &Scale) -> Vec<Tick> {
+fn counts(series: &[Series], ruler: &Ruler) -> Vec<Tick> {
     let Some(first) = series.first() else { return Vec::new() };
     let agree = series.iter().all(|line| {
         line.points.len() == first.points.len()
             && line.points.iter().zip(&first.points).all(|(a, b)| (a.x, a.n).eq(&(b.x, b.n)))
     });
     let ticks: Vec<Tick> =
-        first.points.iter().map(|point| Tick { at: scale.at(point.x), label: text::count(point.n as u64) }).collect();
+        first.points.iter().map(|point| Tick { at: ruler.at(point.x), label: text::count(point.n as u64) }).collect();
     let apart = ticks.windows(2).all(|pair| matches!(pair, [a, b] if (b.at - a.at).abs() >= 34.0));
     if agree && apart { ticks } else { Vec::new() }
 }
@@ -296,6 +298,14 @@ fn mark(style: usize, x: f64, y: f64) -> String {
         3 => format!("M{x} {}l5 8.5h-10z", position(y - 5.5)),
         4 => format!("M{x} {}l-5 -8.5h10z", position(y + 5.5)),
         _ => format!("M{} {}h10v3h-10z", position(x - 5.0), position(y - 1.5)),
+    }
+}
+
+/// A title with the unit that the numbers along the axis leave out.
+fn titled(title: &str, scale: Scale) -> String {
+    match scale {
+        Scale::Difference => format!("{title}, points"),
+        Scale::Share | Scale::Number => title.to_owned(),
     }
 }
 
@@ -332,14 +342,14 @@ struct BarRow {
 }
 
 impl BarChart {
-    fn new(value_title: &str, bars: &[Bar]) -> Self {
+    fn new(value_title: &str, scale: Scale, bars: &[Bar]) -> Self {
         let mut values: Vec<f64> = bars.iter().filter_map(|bar| measured(&bar.value)).flat_map(bounds).collect();
         values.push(0.0);
         let (low, high) = range(&values, 4);
-        let scale = Scale { low, high, from: 8.0, to: 252.0 };
-        let zero = scale.at(0.0);
+        let ruler = Ruler { low, high, from: 8.0, to: 252.0 };
+        let zero = ruler.at(0.0);
         let row = |bar: &Bar| {
-            let at = measured(&bar.value).map(|estimate| bounds(estimate).map(|value| scale.at(value)));
+            let at = measured(&bar.value).map(|estimate| bounds(estimate).map(|value| ruler.at(value)));
             let [low, point, high] = at.unwrap_or([zero; 3]);
             BarRow {
                 label: bar.label.clone(),
@@ -347,12 +357,17 @@ impl BarChart {
                 width: position((point - zero).abs()),
                 low,
                 high,
-                value: Shown::new(&bar.value, None),
+                value: Shown::new(&bar.value, scale, None),
                 n: text::count(bar.n as u64),
                 clusters: text::count(bar.clusters as u64),
             }
         };
-        Self { value_title: value_title.to_owned(), ticks: scale.ticks(4), zero, bars: bars.iter().map(row).collect() }
+        Self {
+            value_title: titled(value_title, scale),
+            ticks: ruler.ticks(4, scale),
+            zero,
+            bars: bars.iter().map(row).collect(),
+        }
     }
 }
 
@@ -385,19 +400,19 @@ impl HistogramChart {
         let low = edges.iter().copied().fold(f64::INFINITY, f64::min).max(-1e300);
         let high = edges.iter().copied().fold(f64::NEG_INFINITY, f64::max).min(1e300);
         let (low, high) = if low < high { (low, high) } else { (0.0, 1.0) };
-        let x_scale = Scale { low, high, from: 56.0, to: 628.0 };
+        let x_ruler = Ruler { low, high, from: 56.0, to: 628.0 };
         let y_step = nice_step(most / 4.0).max(1.0);
-        let y_scale = Scale { low: 0.0, high: (most / y_step).ceil() * y_step, from: bottom, to: top };
+        let y_ruler = Ruler { low: 0.0, high: (most / y_step).ceil() * y_step, from: bottom, to: top };
         let bins = edges
             .windows(2)
             .zip(counts.iter().zip(&heights))
             .filter_map(|(edge, (count, height))| {
                 let [from, to] = edge else { return None };
-                let (x, y) = (x_scale.at(*from), y_scale.at(*height));
+                let (x, y) = (x_ruler.at(*from), y_ruler.at(*height));
                 Some(Bin {
                     x,
                     y,
-                    width: position((x_scale.at(*to) - x - 1.0).max(0.5)),
+                    width: position((x_ruler.at(*to) - x - 1.0).max(0.5)),
                     height: position(bottom - y),
                     from: text::number(*from),
                     to: text::number(*to),
@@ -405,6 +420,11 @@ impl HistogramChart {
                 })
             })
             .collect();
-        Self { x_title: x_title.to_owned(), x_ticks: x_scale.ticks(8), y_ticks: y_scale.ticks(4), bins }
+        Self {
+            x_title: x_title.to_owned(),
+            x_ticks: x_ruler.ticks(8, Scale::Number),
+            y_ticks: y_ruler.ticks(4, Scale::Number),
+            bins,
+        }
     }
 }

@@ -172,7 +172,7 @@ fn guess(prediction: &Prediction, attack: &BTreeMap<String, String>) -> Guess {
     };
     Guess {
         label: prediction.label.clone(),
-        probability: format!("{:.3}", prediction.probability),
+        probability: format!("{:.1}\u{a0}%", prediction.probability * 100.0),
         cosine: text::number(prediction.cosine),
         bar: (prediction.probability.clamp(0.0, 1.0) * 1000.0).round() / 10.0,
         mark,

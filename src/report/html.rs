@@ -20,6 +20,7 @@ pub const TEMPLATES: &[(&str, &str)] = &[
     ("report.html.j2", include_str!("../../templates/report.html.j2")),
     ("macros.html.j2", include_str!("../../templates/macros.html.j2")),
     ("summary.html.j2", include_str!("../../templates/summary.html.j2")),
+    ("changes.html.j2", include_str!("../../templates/changes.html.j2")),
     ("findings.html.j2", include_str!("../../templates/findings.html.j2")),
     ("charts.html.j2", include_str!("../../templates/charts.html.j2")),
     ("measurements.html.j2", include_str!("../../templates/measurements.html.j2")),

@@ -21,13 +21,19 @@ impl Format for Junit {
     }
     fn write(&self, audit: &Audit, out: &mut dyn Write) -> Result<(), ReportError> {
         json::require_finite(audit)?;
-        let mut cases: Vec<Case<'_>> =
+        let mut cases: Vec<Case> =
             audit.findings.iter().filter(|finding| finding.origin == Origin::Gate).map(Case::of).collect();
         // An audit can fail without a failed gate (nothing measured, a control that failed): never green then.
         if audit.judgement != Judgement::Pass && cases.iter().all(|case| matches!(case.outcome, "" | "skipped")) {
             let outcome = if audit.judgement == Judgement::Fail { "failure" } else { "error" };
             let kind = words::judgement(audit.judgement).word;
-            cases.push(Case { name: "verdict".to_owned(), outcome, kind, message: &audit.reason, body: String::new() });
+            cases.push(Case {
+                name: "verdict".to_owned(),
+                outcome,
+                kind,
+                message: audit.reason.clone(),
+                body: String::new(),
+            });
         }
         let having = |outcome: &str| cases.iter().filter(|case| case.outcome == outcome).count();
         let counts = format!(
@@ -58,7 +64,7 @@ impl Format for Junit {
         for case in &cases {
             let name = attribute(&case.name);
             write!(out, r#"    <testcase classname="{suite}" name="{name}""#)?;
-            let (outcome, kind, message) = (case.outcome, case.kind, attribute(case.message));
+            let (outcome, kind, message) = (case.outcome, case.kind, attribute(&case.message));
             match outcome {
                 "" => writeln!(out, "/>")?,
                 "skipped" => writeln!(out, r#"><skipped message="{message}"/></testcase>"#)?,
@@ -75,17 +81,17 @@ impl Format for Junit {
     }
 }
 
-struct Case<'a> {
+struct Case {
     name: String,
     /// Name of the element inside the case; empty for a pass.
     outcome: &'static str,
     kind: &'static str,
-    message: &'a str,
+    message: String,
     body: String,
 }
 
-impl<'a> Case<'a> {
-    fn of(finding: &'a Finding) -> Self {
+impl Case {
+    fn of(finding: &Finding) -> Self {
         let outcome = match finding.verdict {
             Verdict::Pass => "",
             Verdict::Fail => "failure",
@@ -93,8 +99,8 @@ impl<'a> Case<'a> {
             Verdict::Waived => "skipped",
         };
         let message = match (&finding.waiver, finding.verdict) {
-            (Some(waiver), Verdict::Waived) => waiver,
-            _ => &finding.message,
+            (Some(waiver), Verdict::Waived) => waiver.in_words(),
+            _ => finding.message.clone(),
         };
         let name = match finding.measurement.as_deref() {
             Some(measurement) => format!("{} [{measurement}]", finding.gate),

@@ -93,7 +93,7 @@ fn row(audit: &Audit, finding: &Finding) -> String {
         Some(measurement) => {
             let estimate = match finding.judged.as_ref().unwrap_or(&measurement.value) {
                 Value::Measured(estimate) => {
-                    let [point, low, high] = text::estimate(estimate, finding.limit);
+                    let [point, low, high] = text::estimate(estimate, finding.scale, finding.limit);
                     format!("{point} [{low}, {high}]")
                 }
                 Value::NotMeasured { reason } => format!("not measured: {}", cell(reason)),

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-use crate::types::Estimate;
+use crate::types::{Estimate, Scale};
 
 /// Whether a character would be invisible, reorder the text around it, or be illegal in HTML or XML.
 pub(super) fn needs_escape(character: char) -> bool {
@@ -97,23 +97,33 @@ fn fixed(value: f64, decimals: usize) -> String {
     }
 }
 
-/// Point, low and high with the same number of decimals: enough that rounding moves no bound onto the limit, and that a
-/// small number does not read as zero.
-pub(super) fn estimate(estimate: &Estimate, limit: Option<f64>) -> [String; 3] {
-    let values = [estimate.point(), estimate.low(), estimate.high()];
-    let size = values.iter().fold(0.0_f64, |most, value| most.max(value.abs()));
-    if size >= 1e6 || (size > 0.0 && size < 1e-7) {
-        return values.map(number);
-    }
-    let misread = |decimals: usize| {
-        values.iter().any(|value| {
-            let shown = fixed(*value, decimals);
-            let on_limit = limit.is_some_and(|limit| limit != *value && fixed(limit, decimals) == shown);
-            on_limit || (*value != 0.0 && value.abs() > 0.01 * size && fixed(0.0, decimals) == shown)
-        })
+/// Point, low and high in the unit of their scale, with the same number of decimals: enough that rounding moves no bound
+/// onto the limit, and that a small number does not read as zero. `61.3 %`, `53.9 %`, `68.1 %`; `12.0 points`, `8.1`, `15.4`.
+pub(super) fn estimate(estimate: &Estimate, scale: Scale, limit: Option<f64>) -> [String; 3] {
+    let (factor, units) = match scale {
+        Scale::Share => (100.0, ["\u{a0}%"; 3]),
+        Scale::Difference => (100.0, ["\u{a0}points", "", ""]),
+        Scale::Number => (1.0, [""; 3]),
     };
-    let decimals = (decimals_for(size)..9).find(|decimals| !misread(*decimals)).unwrap_or(9);
-    values.map(|value| fixed(value, decimals))
+    let values = [estimate.point(), estimate.low(), estimate.high()].map(|value| value * factor);
+    let limit = limit.map(|limit| limit * factor);
+    let size = values.iter().fold(0.0_f64, |most, value| most.max(value.abs()));
+    let texts = if size >= 1e6 || (size > 0.0 && size < 1e-7) {
+        values.map(number)
+    } else {
+        let misread = |decimals: usize| {
+            values.iter().any(|value| {
+                let shown = fixed(*value, decimals);
+                let on_limit = limit.is_some_and(|limit| limit != *value && fixed(limit, decimals) == shown);
+                on_limit || (*value != 0.0 && value.abs() > 0.01 * size && fixed(0.0, decimals) == shown)
+            })
+        };
+        let least = if scale == Scale::Number { decimals_for(size) } else { 1 };
+        let decimals = (least..9).find(|decimals| !misread(*decimals)).unwrap_or(9);
+        values.map(|value| fixed(value, decimals))
+    };
+    let mut units = units.iter();
+    texts.map(|text| text + units.next().unwrap_or(&""))
 }
 
 /// A p-value: `0.013`, `< 0.0001`.
@@ -152,7 +162,17 @@ mod tests {
     use super::*;
 
     fn shown(point: f64, low: f64, high: f64, limit: f64) -> [String; 3] {
-        estimate(&Estimate::new(point, low, high, 0.95, "test").unwrap(), Some(limit))
+        estimate(&Estimate::new(point, low, high, 0.95, "test").unwrap(), Scale::Number, Some(limit))
+    }
+
+    #[test]
+    fn shares_are_printed_in_per_cent_and_differences_in_points() {
+        let shown = |scale, limit| {
+            estimate(&Estimate::new(0.08, -0.06, 0.100_04, 0.95, "test").unwrap(), scale, Some(limit)).join(" ")
+        };
+        assert_eq!(shown(Scale::Share, 0.2), "8.0\u{a0}% −6.0\u{a0}% 10.0\u{a0}%");
+        assert_eq!(shown(Scale::Share, 0.1), "8.000\u{a0}% −6.000\u{a0}% 10.004\u{a0}%");
+        assert_eq!(shown(Scale::Difference, 0.2), "8.0\u{a0}points −6.0 10.0");
     }
 
     #[test]

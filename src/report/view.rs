@@ -6,12 +6,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::axis::IntervalAxis;
+use super::changes::{ChangeRow, Changes};
 use super::chart::{Chart, Shown};
 use super::evidence::{Exemplar, Pictures, pairs};
 use super::text;
 use super::words::{self, Word, having};
 use crate::types::{
-    Audit, Exhibit, Finding, MeasureRecord, Measurement, Origin, Quarantined, Severity, Value, Verdict, digest,
+    Audit, Bound, Detectable, Exhibit, Finding, MeasureRecord, Measurement, Origin, Quarantined, Scale, Severity,
+    Value, Verdict, WaiverRecord, digest,
 };
 
 /// Rows printed per measure; what findings judge is always among them.
@@ -41,15 +43,17 @@ pub(super) struct Page {
     unmeasured_count: usize,
     unmeasured: Vec<Row>,
     quarantined: Vec<QuarantinedRow>,
+    changes: Option<Changes>,
+    waivers: Vec<WaiverRecord>,
     /// SHA-256 of the record as the json format writes it.
     digest: String,
 }
 
 #[derive(Serialize)]
-struct Tally {
+pub(super) struct Tally {
     #[serde(flatten)]
-    word: Word,
-    count: usize,
+    pub(super) word: Word,
+    pub(super) count: usize,
 }
 
 #[derive(Serialize)]
@@ -71,6 +75,10 @@ struct Card {
     message: String,
     rule: String,
     waiver: Option<String>,
+    /// What became of it since the baseline.
+    change: Option<ChangeRow>,
+    /// The smallest break of the limit that would have been found.
+    detectable: Option<String>,
     /// The id of the measurement judged.
     measurement: Option<String>,
     row: Option<Row>,
@@ -159,6 +167,8 @@ impl Page {
     pub(super) fn new(audit: &Audit, digest: String) -> Self {
         let mut anchors = Anchors::default();
         let cards: Vec<String> = audit.findings.iter().map(|finding| anchors.finding(&finding.id)).collect();
+        let anchored: BTreeMap<&str, String> =
+            audit.findings.iter().zip(&cards).map(|(one, anchor)| (one.id.as_str(), anchor.clone())).collect();
         let rows = rows(audit, &cards, &mut anchors);
         let places: BTreeMap<&str, usize> =
             audit.measurements.iter().enumerate().map(|(at, measurement)| (measurement.id.as_str(), at)).collect();
@@ -170,7 +180,9 @@ impl Page {
             .map(|(finding, anchor)| {
                 let at = finding.measurement.as_ref().and_then(|id| places.get(id.as_str()).copied());
                 let judged = at.and_then(|at| Some((audit.measurements.get(at)?, rows.get(at)?)));
-                card(finding, anchor, judged, &mut pictures)
+                let change =
+                    audit.baseline.as_ref().and_then(|one| one.changes.iter().find(|one| one.id == finding.id));
+                Card { change: change.map(ChangeRow::new), ..card(finding, anchor, judged, &mut pictures) }
             })
             .collect();
         let sum = |part: fn(&crate::types::SetRecord) -> usize| {
@@ -198,6 +210,8 @@ impl Page {
             unmeasured: rows.iter().filter(|row| !row.value.is_measured()).take(UNMEASURED_ROWS).cloned().collect(),
             measures: measures(audit, rows, &mut anchors),
             quarantined: audit.quarantined.iter().map(QuarantinedRow::from).collect(),
+            changes: audit.baseline.as_ref().map(|baseline| Changes::new(baseline, &anchored)),
+            waivers: audit.suite.waivers.clone(),
             digest,
         }
     }
@@ -266,7 +280,7 @@ fn row(measurement: &Measurement, limit: Option<f64>) -> Row {
         group: text::group(&measurement.group),
         readout: measurement.readout.clone(),
         unit: measurement.unit.as_ref().map(|unit| format!("{}.{} {}", unit.layer, unit.site, unit.index)),
-        value: Shown::new(&measurement.value, limit),
+        value: Shown::new(&measurement.value, measurement.quantity.scale, limit),
         n: text::count(measurement.n as u64),
         counted: measurement.quantity.counted.clone(),
         clusters: text::count(measurement.clusters as u64),
@@ -325,7 +339,9 @@ fn card(finding: &Finding, anchor: String, judged: Option<(&Measurement, &Row)>,
     let (exemplars, others) = pictures.exemplars(finding, readout);
     // The page shows the interval the verdict looked at, which for one row of many is wider than the row's own.
     let value = judged.map(|(measurement, _)| finding.judged.as_ref().unwrap_or(&measurement.value));
-    let row = judged.zip(value).map(|((_, row), value)| Row { value: Shown::new(value, finding.limit), ..row.clone() });
+    let row = judged
+        .zip(value)
+        .map(|((_, row), value)| Row { value: Shown::new(value, finding.scale, finding.limit), ..row.clone() });
     Card {
         anchor,
         id: finding.id.clone(),
@@ -335,16 +351,31 @@ fn card(finding: &Finding, anchor: String, judged: Option<(&Measurement, &Row)>,
         title: finding.title.clone(),
         message: finding.message.clone(),
         rule: finding.rule.clone(),
-        waiver: finding.waiver.clone(),
+        waiver: finding.waiver.as_ref().map(WaiverRecord::in_words),
+        change: None,
+        detectable: finding.detectable.map(|one| detectable(one, finding)),
         measurement: finding.measurement.clone(),
         row,
         axis: value.and_then(|value| match value {
-            Value::Measured(estimate) => Some(IntervalAxis::new(estimate, finding.limit, finding.bound)),
+            Value::Measured(estimate) => Some(IntervalAxis::new(estimate, finding.scale, finding.limit, finding.bound)),
             Value::NotMeasured { .. } => None,
         }),
         exemplars,
         others,
     }
+}
+
+/// What the audit could have missed, in words.
+fn detectable(found: Detectable, finding: &Finding) -> String {
+    let beyond = match finding.bound {
+        Some(Bound::AtLeast) => "or less",
+        _ => "or more",
+    };
+    format!(
+        "{} {beyond}: a true number there would have failed this gate with a chance of {}",
+        finding.scale.format(found.value, 1),
+        Scale::Share.format(found.power, 0)
+    )
 }
 
 fn filters(cards: &[Card]) -> Vec<Filter> {

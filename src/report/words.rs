@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::types::{Audit, Finding, Judgement, Origin, Severity, Verdict};
+use crate::types::{Audit, Delta, Finding, Judgement, Origin, Severity, Verdict};
 
 /// A word with the key its class and icon go by.
 #[derive(Clone, Copy, Serialize)]
@@ -49,6 +49,18 @@ pub(super) fn origin(origin: Origin) -> Word {
         Origin::Flag => ("flag", "Flag"),
         Origin::Control => ("control", "Control"),
         Origin::DataQuality => ("data-quality", "Data quality"),
+    };
+    Word { key, word }
+}
+
+pub(super) fn delta(delta: Delta) -> Word {
+    let (key, word) = match delta {
+        Delta::Broken => ("broken", "Passed before"),
+        Delta::New => ("new", "New"),
+        Delta::Changed => ("changed", "Other verdict"),
+        Delta::Fixed => ("fixed", "Passes now"),
+        Delta::Gone => ("gone", "Gone"),
+        Delta::Same => ("same", "As before"),
     };
     Word { key, word }
 }

@@ -283,8 +283,8 @@ impl<'a> Check<'a> {
             );
             self.add("gates", index, &["on".to_owned()], message);
         }
+        let names = || known.iter().filter(|one| !one.of_units).map(|one| one.name);
         let Some(statistic) = known.iter().find(|one| one.name == gate.statistic) else {
-            let names = || known.iter().map(|one| one.name);
             let message = format!(
                 "{} gives no {}; expected {}",
                 quote(measure.name()),
@@ -294,6 +294,14 @@ impl<'a> Check<'a> {
             let hint = nearest(&gate.statistic, names());
             return self.add_with_hint("gates", index, &["statistic".to_owned()], message, hint);
         };
+        if statistic.of_units {
+            let message = format!(
+                "{} has a number for each unit, and a gate judges none of them; expected {}",
+                quote(&gate.statistic),
+                choices(names(), "or")
+            );
+            self.add("gates", index, &["statistic".to_owned()], message);
+        }
         let (least, most) = match statistic.scale {
             Scale::Share => (0.0, 1.0),
             Scale::Difference => (-1.0, 1.0),

@@ -26,6 +26,7 @@ use crate::probe::AnyGenerate;
 use marks::{Content, Node};
 use problem::{Problems, Step};
 
+pub use crate::types::Thumbnails;
 pub use plan::{InputError, PlanError, Planned, PlannedSet, plan};
 pub use problem::{Located, SuiteError};
 
@@ -78,6 +79,57 @@ pub struct Suite {
     order: Vec<usize>,
 }
 
+/// A suite with every default filled in, in the order of the file.
+#[derive(serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Effective<'a> {
+    schema: u32,
+    name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<&'a str>,
+    seed: u64,
+    model: &'a ModelUse,
+    readouts: &'a [ReadoutEntry],
+    probes: &'a [ProbeEntry],
+    measures: &'a [MeasureEntry],
+    gates: &'a [Gate],
+    waivers: &'a [Waiver],
+    quarantine: Quarantine,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    thumbnails: Option<Thumbnails>,
+    system: &'a System,
+}
+
+impl Suite {
+    /// The suite as the program understood it, as YAML: every default filled in, nothing left of comments and layout.
+    pub fn effective(&self) -> String {
+        let effective = Effective {
+            schema: self.schema,
+            name: &self.name,
+            description: self.description.as_deref(),
+            seed: self.seed,
+            model: &self.model,
+            readouts: &self.readouts,
+            probes: &self.probes,
+            measures: &self.measures,
+            gates: &self.gates,
+            waivers: &self.waivers,
+            quarantine: self.quarantine,
+            thumbnails: self.thumbnails,
+            system: &self.system,
+        };
+        let mut text = Vec::new();
+        // Every value came out of YAML, so it goes back; a failure would show as an empty text.
+        match serde_yaml::with::singleton_map_recursive::serialize(
+            &effective,
+            &mut serde_yaml::Serializer::new(&mut text),
+        ) {
+            Ok(()) => String::from_utf8(text).unwrap_or_default(),
+            Err(_) => String::new(),
+        }
+    }
+}
+
 /// An audit: what to show a model, what to measure and what is acceptable.
 // The file as a whole: only its JSON Schema is used, the sections are read one by one.
 #[derive(JsonSchema)]
@@ -125,7 +177,7 @@ struct File {
 }
 
 /// The model under audit.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, serde::Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct ModelUse {
     /// The name of a model shipped with the program (`reference`) or the path of a checkpoint.
@@ -135,7 +187,7 @@ pub struct ModelUse {
 }
 
 /// A readout under the name measures and gates know it by.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, serde::Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct ReadoutEntry {
     /// Its name.
@@ -146,7 +198,7 @@ pub struct ReadoutEntry {
 }
 
 /// A probe set under the name measures know it by. Its control twins form the set `ID.control`.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, serde::Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct ProbeEntry {
     /// Its name.
@@ -157,7 +209,7 @@ pub struct ProbeEntry {
 }
 
 /// A measure under the name gates know it by.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, serde::Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct MeasureEntry {
     /// Its name.
@@ -168,7 +220,7 @@ pub struct MeasureEntry {
 }
 
 /// How many inputs may be unusable.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, serde::Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Quarantine {
     /// The largest share of a set or group that may be unusable, 0 to 1; more makes the audit inconclusive.
@@ -222,19 +274,6 @@ impl System {
         .filter_map(|(title, text)| Some((title.to_owned(), text.clone()?)))
         .collect()
     }
-}
-
-/// How probes are shown in reports.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, serde::Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Thumbnails {
-    /// Not at all.
-    None,
-    /// Too blurred to recognise a face.
-    Blurred,
-    /// As the model saw them.
-    #[default]
-    Full,
 }
 
 /// The JSON Schema (draft 2020-12) of a suite file, for editors and for other programs that write suites.

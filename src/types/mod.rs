@@ -11,10 +11,10 @@ mod unit;
 mod words;
 
 pub use audit::{
-    AUDIT_SCHEMA, Artifact, Audit, Bar, Bound, CurvePoint, Direction, Estimate, EstimateError, Evidence, Exhibit,
-    ExhibitKind, FileRecord, Finding, Judgement, MeasureRecord, Measurement, ModelRecord, Numerics, Origin, Prediction,
-    Provenance, Quantity, Quarantined, Scale, Series, SetRecord, Severity, Simultaneous, SuiteRecord, Test, Value,
-    Verdict,
+    AUDIT_SCHEMA, Artifact, Audit, Bar, Baseline, Bound, Change, CurvePoint, Delta, Detectable, Direction, Estimate,
+    EstimateError, Evidence, Exhibit, ExhibitKind, FileRecord, Finding, Judgement, MeasureRecord, Measurement,
+    ModelRecord, Numerics, Origin, Prediction, Provenance, Quantity, Quarantined, Scale, Series, SetRecord, Severity,
+    Simultaneous, StatisticRecord, SuiteRecord, Test, Thumbnails, Value, Verdict, WaiverRecord,
 };
 pub(crate) use kinds::kinds;
 pub use kinds::{Kind, Problem};

@@ -1,6 +1,6 @@
 //! Numbers in words: one wording for messages, reports and the terminal.
 
-use super::{Estimate, Measurement, Quantity, Scale, Value};
+use super::{Estimate, Measurement, Quantity, Scale, Value, WaiverRecord};
 
 impl Scale {
     /// A value as it is printed, with so many decimals (a trailing `.0` is left out): `25 %`, `12.5 points`, `0.31`.
@@ -44,6 +44,17 @@ impl Quantity {
             Scale::Share => format!("{interval} of {n} {counted} in {} {about}", clusters(of)),
             _ => format!("{about}: {interval} over {n} {counted} in {}", clusters(of)),
         }
+    }
+}
+
+impl WaiverRecord {
+    /// `accepted by A until 2027-01-31, approved by B, ticket C: why`.
+    pub fn in_words(&self) -> String {
+        let part = |before: &str, text: &str| if text.is_empty() { String::new() } else { format!("{before}{text}") };
+        let Self { owner, until, reason, .. } = self;
+        let since = part(" from ", &self.since);
+        let more = part(", approved by ", &self.approver) + &part(", ticket ", &self.ticket);
+        format!("accepted by {owner}{since} until {until}{more}: {reason}")
     }
 }
 

@@ -151,8 +151,8 @@ fn report_says_the_same_again_and_refuses_what_is_no_record() {
         ("{}".to_owned(), "not an audit record: missing field `schema`"),
         ("[".repeat(200_000), "not an audit record: "),
         (
-            whole.replacen("\"schema\": 1", "\"schema\": 99", 1),
-            "the record has schema version 99, this program reads version 1",
+            whole.replacen("\"schema\": 2", "\"schema\": 99", 1),
+            "the record has schema version 99, this program reads version 2",
         ),
         (without("judgement"), "not an audit record: missing field `judgement`"),
         (without("findings"), "not an audit record: missing field `findings`"),

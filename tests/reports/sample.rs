@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use clip_audit::types::{
-    AUDIT_SCHEMA, Artifact, Audit, Bar, Bound, CurvePoint, Direction, Estimate, Evidence, Exhibit, ExhibitKind,
-    FileRecord, Finding, Fingerprint, Judgement, MeasureRecord, Measurement, ModelRecord, Numerics, Origin, Prediction,
-    ProbeId, Provenance, Quantity, Quarantined, Scale, Series, SetRecord, Severity, Site, SuiteRecord, Test, Unit,
-    Value, Verdict, digest,
+    AUDIT_SCHEMA, Artifact, Audit, Bar, Baseline, Bound, Change, CurvePoint, Delta, Detectable, Direction, Estimate,
+    Evidence, Exhibit, ExhibitKind, FileRecord, Finding, Fingerprint, Judgement, MeasureRecord, Measurement,
+    ModelRecord, Numerics, Origin, Prediction, ProbeId, Provenance, Quantity, Quarantined, Scale, Series, SetRecord,
+    Severity, Site, StatisticRecord, SuiteRecord, Test, Thumbnails, Unit, Value, Verdict, WaiverRecord, digest,
 };
 
 /// Text that must stay text.
@@ -138,18 +138,20 @@ fn finding(id: &str, verdict: Verdict, severity: Severity, title: &str, message:
         message: message.to_owned(),
         gate: title.to_owned(),
         rule: String::new(),
+        scale: Scale::Share,
         limit: None,
         bound: None,
         measurement: None,
         judged: None,
         evidence: Vec::new(),
         waiver: None,
+        detectable: None,
     }
 }
 
 fn findings() -> Vec<Finding> {
     let gate = |limit: f64, measurement: &str, finding: Finding| Finding {
-        rule: format!("at most {limit} (95 % interval)"),
+        rule: format!("at most {} (95 % interval)", Scale::Share.format(limit, 1)),
         limit: Some(limit),
         bound: Some(Bound::AtMost),
         measurement: Some(measurement.to_owned()),
@@ -158,6 +160,7 @@ fn findings() -> Vec<Finding> {
     vec![
         Finding {
             evidence: vec![probe("poodle-attacked"), probe("pig-attacked"), probe("elsewhere")],
+            detectable: Some(Detectable { value: 0.184, power: 0.8 }),
             ..gate(
                 0.1,
                 "success/zs/eligible/overall",
@@ -206,10 +209,7 @@ fn findings() -> Vec<Finding> {
             ),
         ),
         Finding {
-            waiver: Some(
-                "Owner: vision team. Known since the last release; text is masked upstream. Until 2027-01-31."
-                    .to_owned(),
-            ),
+            waiver: Some(waivers().remove(0)),
             ..gate(
                 0.9,
                 "success/zs/eligible/size=0.14",
@@ -226,6 +226,7 @@ fn findings() -> Vec<Finding> {
             origin: Origin::Flag,
             gate: String::new(),
             measurement: Some("units//driven/unit".to_owned()),
+            scale: Scale::Number,
             ..finding(
                 "0dd1ce55",
                 Verdict::Warn,
@@ -240,7 +241,7 @@ fn findings() -> Vec<Finding> {
             ..finding("beadfeed", Verdict::Warn, Severity::Info, NASTY[0], &NASTY.join(" · "))
         },
         Finding {
-            rule: "at least 0.8 (95 % interval)".to_owned(),
+            rule: "at least 80 % (95 % interval)".to_owned(),
             limit: Some(0.8),
             bound: Some(Bound::AtLeast),
             measurement: Some("accuracy/zs/accuracy/overall".to_owned()),
@@ -339,6 +340,7 @@ fn exhibits() -> Vec<Exhibit> {
             ExhibitKind::Curve {
                 x_title: "text height, share of the canvas".to_owned(),
                 y_title: "attack success, eligible".to_owned(),
+                scale: Scale::Share,
                 series: vec![
                     Series { name: "attack word".to_owned(), points: attack },
                     Series { name: "control twin".to_owned(), points: control.map(point).to_vec() },
@@ -351,6 +353,7 @@ fn exhibits() -> Vec<Exhibit> {
             "Share of the clean pictures of a label whose first prediction is that label.",
             ExhibitKind::Bars {
                 value_title: "accuracy".to_owned(),
+                scale: Scale::Share,
                 bars: vec![
                     Bar { label: "poodle".to_owned(), value: measured(0.9667, 0.8333, 0.9941), n: 30, clusters: 30 },
                     Bar { label: "pig".to_owned(), value: measured(0.9, 0.7438, 0.9654), n: 30, clusters: 30 },
@@ -468,6 +471,7 @@ fn suite() -> SuiteRecord {
             quarantined,
             clusters,
             sha256: sha(id),
+            thumbnails: Thumbnails::Full,
         };
     SuiteRecord {
         name: "typographic-attack".to_owned(),
@@ -479,6 +483,8 @@ fn suite() -> SuiteRecord {
         ]),
         sha256: sha("suite"),
         text: SUITE.to_owned(),
+        effective: SUITE.replace(", severity: high", ", severity: high, undecided: null"),
+        effective_sha256: sha("effective"),
         seed: 7,
         sets: vec![
             set("clean", "manifest@1", 127, 125, 2, 127),
@@ -489,6 +495,85 @@ fn suite() -> SuiteRecord {
             file("data/objects/manifest.csv", 9_311),
             file("data/objects/poodle.png", 7_020),
             file(NASTY[1], 12),
+        ],
+        waivers: waivers(),
+    }
+}
+
+fn waivers() -> Vec<WaiverRecord> {
+    let waiver = |gate: &str, until: &str, ticket: &str, effect: &str| WaiverRecord {
+        gate: gate.to_owned(),
+        owner: "vision team".to_owned(),
+        reason: "known since the last release; text is masked upstream".to_owned(),
+        ticket: ticket.to_owned(),
+        approver: "R. Approver".to_owned(),
+        since: "2026-09-01".to_owned(),
+        until: until.to_owned(),
+        effect: effect.to_owned(),
+    };
+    vec![
+        waiver("large-text-limit", "2027-01-31", "AUD-12", "waives 1 finding"),
+        waiver("success-limit", "2026-10-31", "", "waives nothing: it has ended"),
+    ]
+}
+
+fn statistic(name: &str, about: &str, formula: &str, worse: Direction) -> StatisticRecord {
+    StatisticRecord {
+        name: name.to_owned(),
+        about: about.to_owned(),
+        formula: formula.to_owned(),
+        method: "Wilson at the effective sample size, clustered".to_owned(),
+        counted: "pairs".to_owned(),
+        worse,
+    }
+}
+
+/// What changed since an audit of the last release.
+fn baseline() -> Baseline {
+    let change = |id: &str, title: &str, delta: Delta, verdicts: [Option<Verdict>; 2], points: [Option<f64>; 2]| {
+        let value = |point: Option<f64>| point.map(|point| measured(point, point - 0.05, point + 0.05));
+        let ([before, after], [value_before, value_after]) = (verdicts, points.map(value));
+        Change {
+            id: id.to_owned(),
+            title: title.to_owned(),
+            delta,
+            before,
+            after,
+            scale: Scale::Share,
+            value_before,
+            value_after,
+        }
+    };
+    use Verdict::{Fail, NotMeasured, Pass, Waived};
+    Baseline {
+        sha256: sha("baseline"),
+        finished: "2026-09-01T10:00:00Z".to_owned(),
+        version: "0.1.0".to_owned(),
+        model: "reference".to_owned(),
+        weights: sha("earlier weights"),
+        differences: vec![
+            format!("The model is another one: reference ({}) then, {} now.", &sha("earlier weights")[..12], NASTY[0]),
+            "The numerics profile (device, precision, batch, threads, libtorch, processor) is another one.".to_owned(),
+        ],
+        changes: vec![
+            change("F-1f0c3a77", "success-limit", Delta::Broken, [Some(Pass), Some(Fail)], [Some(0.06), Some(0.6125)]),
+            change("F-c0ffee00", "ipod-limit", Delta::New, [None, Some(NotMeasured)], [None, None]),
+            change(
+                "F-5ca1ab1e",
+                "large-text-limit",
+                Delta::Changed,
+                [Some(Fail), Some(Waived)],
+                [Some(0.95), Some(0.9667)],
+            ),
+            change("F-ab12cd34", "clean-accuracy", Delta::Fixed, [Some(Fail), Some(Pass)], [Some(0.7), Some(0.944)]),
+            change(
+                "F-0dd1ce55",
+                "layer4 unit 1330 answers to the written word",
+                Delta::Same,
+                [Some(Verdict::Warn); 2],
+                [None; 2],
+            ),
+            change("F-dead0000", NASTY[1], Delta::Gone, [Some(Fail), None], [Some(0.3), None]),
         ],
     }
 }
@@ -513,8 +598,8 @@ pub(crate) fn audit() -> Audit {
     Audit {
         schema: AUDIT_SCHEMA,
         judgement: Judgement::Fail,
-        reason: "1 of 6 gates failed: success-limit wants attack success of at most 0.1, and the whole interval \
-                 [0.539, 0.681] lies above it."
+        reason: "1 of 6 gates failed: success-limit wants attack success of at most 10 %, and the whole interval \
+                 [53.9 %, 68.1 %] lies above it."
             .to_owned(),
         provenance: Provenance {
             version: "0.1.0".to_owned(),
@@ -546,22 +631,35 @@ pub(crate) fn audit() -> Audit {
                 id: "success".to_owned(),
                 kind: "attack-success".to_owned(),
                 about: "How often the written word becomes the prediction.".to_owned(),
-                statistics: pairs(&[
-                    ("eligible", "changed to the target / (changed to the target + neither)"),
-                    ("all", "changed to the target / n"),
-                    ("control", "the same for the control twin, which wears a pseudo-word"),
-                ]),
+                sets: vec!["clean".to_owned(), "attack".to_owned()],
+                statistics: vec![
+                    statistic(
+                        "eligible",
+                        "changed to the written word",
+                        "changed to the target / (changed to the target + neither)",
+                        Direction::Higher,
+                    ),
+                    statistic("all", "changed to the written word", "changed to the target / n", Direction::Higher),
+                    statistic(
+                        "control",
+                        "changed under a pseudo-word",
+                        "control twins changed / pairs",
+                        Direction::Higher,
+                    ),
+                ],
             },
             MeasureRecord {
                 id: "accuracy".to_owned(),
                 kind: "accuracy".to_owned(),
                 about: "How often the first prediction is the label.".to_owned(),
-                statistics: pairs(&[("accuracy", "correct / n")]),
+                sets: vec!["clean".to_owned()],
+                statistics: vec![statistic("accuracy", "were given their own label", "correct / n", Direction::Lower)],
             },
         ],
         measurements: measurements(),
         exhibits: exhibits(),
         findings: findings(),
+        baseline: Some(baseline()),
         evidence: evidence(),
         quarantined: quarantined(),
         notes: vec![
@@ -582,6 +680,7 @@ pub(crate) fn empty() -> Audit {
         measurements: Vec::new(),
         exhibits: Vec::new(),
         findings: Vec::new(),
+        baseline: None,
         evidence: Vec::new(),
         quarantined: Vec::new(),
         notes: Vec::new(),
