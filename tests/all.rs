@@ -6,6 +6,7 @@ mod checkpoints;
 mod commands;
 mod dose;
 mod encoder;
+mod formats;
 mod gates;
 mod measures;
 mod observing;

@@ -155,7 +155,7 @@ fn a_wrong_model_or_list_of_inputs_ends_with_3() {
         (&[("pictures.csv", "folder")], RUN, 3, "clip-audit: folder: is no regular file"),
         (&[("reference", "nowhere")], RUN, 3, "clip-audit: ./nowhere: No such file or directory"),
         (&[("reference", "folder")], RUN, 3, "clip-audit: ./folder: the folder holds no checkpoint of a known format"),
-        (&[("reference", "file")], RUN, 3, "clip-audit: ./file: this is a file, not the folder of a checkpoint"),
+        (&[("reference", "file")], RUN, 3, "clip-audit: ./file: file: is no pickle of protocol 2 to 5"),
         (
             &[],
             &["inspect", "hf://someone/something"],

@@ -14,19 +14,20 @@ use image::RgbImage;
 use safetensors::SafeTensors;
 use serde_json::Value;
 
-const TEXTS: [&str; 5] = ["a picture of a poodle", "$$$", "The word  MONEY bag", "a", "cats & dogs, 7 of them!"];
+pub(super) const TEXTS: [&str; 5] =
+    ["a picture of a poodle", "$$$", "The word  MONEY bag", "a", "cats & dogs, 7 of them!"];
 const PICTURES: [&str; 3] = ["gradient", "shapes", "noise"];
 
-fn golden_folder() -> PathBuf {
+pub(super) fn golden_folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
 }
 
 /// The tensors of a golden file with their shapes, and what it says of itself.
-struct Golden(BTreeMap<String, (Vec<usize>, Vec<f64>)>, Value);
+pub(super) struct Golden(BTreeMap<String, (Vec<usize>, Vec<f64>)>, pub(super) Value);
 
 impl Golden {
-    fn read(name: &str) -> Self {
-        let bytes = std::fs::read(golden_folder().join(format!("encoder-{name}.safetensors"))).unwrap();
+    pub(super) fn read(name: &str) -> Self {
+        let bytes = std::fs::read(golden_folder().join(format!("{name}.safetensors"))).unwrap();
         let file = SafeTensors::deserialize(&bytes).unwrap();
         let tensors = file.iter().map(|(name, view)| {
             let data = view.data();
@@ -51,7 +52,7 @@ impl Golden {
     }
 
     /// Every row within 1e-4 of its norm.
-    fn agrees(&self, name: &str, found: &Matrix) {
+    pub(super) fn agrees(&self, name: &str, found: &Matrix) {
         let (shape, values) = &self.0[name];
         assert_eq!(&[found.rows(), found.columns()], shape.as_slice(), "{name}");
         for (row, (expected, found)) in values.chunks_exact(shape[1]).zip(found.iter_rows()).enumerate() {
@@ -90,12 +91,12 @@ fn variant(name: &str, changes: &Value) -> Box<dyn Encoder> {
     open(to.path().to_owned())
 }
 
-fn pictures(size: u32) -> Vec<RgbImage> {
+pub(super) fn pictures(size: u32) -> Vec<RgbImage> {
     let path = |name| golden_folder().join(format!("images/{name}-{size}.png"));
     PICTURES.map(|name| image::open(path(name)).unwrap().to_rgb8()).to_vec()
 }
 
-fn texts() -> Vec<String> {
+pub(super) fn texts() -> Vec<String> {
     TEXTS.map(str::to_owned).to_vec()
 }
 
@@ -119,7 +120,7 @@ fn logits(images: &Matrix, texts: &Matrix, scale: f64) -> Matrix {
 /// Features, logits, every tap and every intervention of the golden file, which holds `taps` taps; what `after` records
 /// shows what an intervention did on the way.
 fn agrees_with_open_clip(encoder: &dyn Encoder, name: &str, taps: usize, after: &str) {
-    let golden = Golden::read(name);
+    let golden = Golden::read(&format!("encoder-{name}"));
     assert_eq!(golden.1["texts"], serde_json::json!(TEXTS));
     assert_eq!(golden.1["fingerprint"], encoder.info().record.fingerprint.0);
     let images = pictures(encoder.info().image_size);
@@ -210,7 +211,7 @@ fn a_transformer_with_every_published_option_agrees_with_open_clip() {
 fn what_only_the_configuration_tells_is_followed() {
     let mut tried = 0;
     for name in ["vit", "average"] {
-        let golden = Golden::read(name);
+        let golden = Golden::read(&format!("encoder-{name}"));
         for key in golden.0.keys().filter(|key| key.starts_with("variant ")) {
             let encoder = variant(name, &serde_json::from_str(key.strip_prefix("variant ").unwrap()).unwrap());
             let images = pictures(encoder.info().image_size);

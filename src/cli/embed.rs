@@ -13,7 +13,7 @@ use crate::types::{Matrix, Tap};
 
 #[derive(Args)]
 pub(super) struct Embed {
-    /// A model that ships, or a checkpoint folder
+    /// A model that ships, or a checkpoint: a folder or a file
     #[arg(long)]
     model: String,
     /// Images

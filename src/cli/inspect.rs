@@ -6,7 +6,7 @@ use super::{Compute, exit, say};
 
 #[derive(Args)]
 pub(super) struct Inspect {
-    /// A model that ships, or a checkpoint folder
+    /// A model that ships, or a checkpoint: a folder or a file
     model: String,
     #[command(flatten)]
     compute: Compute,

@@ -19,7 +19,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::model::{DeviceChoice, Dtype, Encoder, LoadOptions, ModelSource};
+use crate::model::{CheckpointOptions, DeviceChoice, Dtype, Encoder, LoadOptions, ModelSource};
 
 #[derive(Parser)]
 #[command(
@@ -71,6 +71,12 @@ struct Compute {
     /// Threads of the model (default: all cores)
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
+    /// Whether the weights were trained with QuickGELU, where the checkpoint does not say
+    #[arg(long, value_name = "true|false", value_parser = clap::value_parser!(bool))]
+    quick_gelu: Option<bool>,
+    /// SHA-256 that a file of weights must have, compared before it is parsed; once for each file
+    #[arg(long, value_name = "HASH", value_parser = crate::model::sha256)]
+    expect_sha256: Vec<String>,
 }
 
 impl Compute {
@@ -81,6 +87,7 @@ impl Compute {
             dtype: self.dtype,
             batch: self.batch.map(usize::from),
             threads: self.threads.map(usize::from),
+            checkpoint: CheckpointOptions { quick_gelu: self.quick_gelu, expect_sha256: self.expect_sha256.clone() },
         };
         Ok(crate::model::load(&source, &options)?)
     }

@@ -20,7 +20,7 @@ use crate::types::{Artifact, Audit, ProbePlan, Thumbnails, Verdict, write_probes
 pub(super) struct Run {
     /// A suite file, or the name of a suite that ships (see `clip-audit list`)
     suite: String,
-    /// The model, instead of the one the suite names: a name that ships or a checkpoint folder
+    /// The model, instead of the one the suite names: a name that ships or a checkpoint: a folder or a file
     #[arg(long)]
     model: Option<String>,
     /// Output folder [default: reports/NAME-OF-THE-SUITE]

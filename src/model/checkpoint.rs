@@ -4,12 +4,14 @@
 
 use std::fs;
 use std::path::Path;
+use std::rc::Rc;
 use std::sync::Arc;
 
+use super::blob::Blob;
 use super::block::Activation;
-use super::tensors::{Tensors, sha256};
+use super::tensors::Tensors;
 use super::tokenizer::Tokenizer;
-use super::{ModelError, openclip, text, tower};
+use super::{ModelError, lone, openclip, text, tower};
 use crate::types::{FileRecord, Fingerprint, Kind};
 
 /// A layout of files on disk that can be read.
@@ -19,11 +21,90 @@ pub(super) struct Format {
     /// Whether a path looks like this format.
     pub(super) detects: fn(&Path) -> bool,
     /// Reads it.
-    pub(super) read: fn(&Path) -> Result<Checkpoint, ModelError>,
+    pub(super) read: fn(&Path, &CheckpointOptions) -> Result<Parts, Vec<String>>,
 }
 
 /// Every format, in the order in which they are tried. A new one is a file of its own and a line here.
-pub(super) const FORMATS: &[Format] = &[openclip::FORMAT];
+pub(super) const FORMATS: &[Format] = &[openclip::FORMAT, lone::FORMAT];
+
+/// What is said of a checkpoint besides its files.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CheckpointOptions {
+    /// The activation function, where the files leave it open: QuickGELU (`x * sigmoid(1.702 x)`) or exact GELU.
+    pub quick_gelu: Option<bool>,
+    /// SHA-256 of the files of weights, in lower-case hexadecimal; none asks for nothing. Compared before any file of
+    /// weights is parsed.
+    pub expect_sha256: Vec<String>,
+}
+
+impl CheckpointOptions {
+    /// Compares the files of weights with the hashes that are expected, if any are.
+    ///
+    /// # Errors
+    /// Every file that was not expected, and every hash that no file has.
+    pub(super) fn check(&self, weights: &[Rc<Blob>]) -> Result<(), Vec<String>> {
+        if self.expect_sha256.is_empty() {
+            return Ok(());
+        }
+        let expected = self.expect_sha256.join(" or ");
+        let unexpected =
+            weights.iter().map(|blob| blob.record()).filter(|file| !self.expect_sha256.contains(&file.sha256));
+        let mut problems: Vec<String> = unexpected
+            .map(|file| {
+                format!("{}: its SHA-256 is {}, expected {expected}; it was not read further", file.name, file.sha256)
+            })
+            .collect();
+        if problems.is_empty() {
+            let found = |hash: &String| weights.iter().any(|blob| blob.record().sha256 == *hash);
+            let missing = self.expect_sha256.iter().filter(|hash| !found(hash));
+            problems.extend(missing.map(|hash| format!("no file of weights has the expected SHA-256 {hash}")));
+        }
+        if problems.is_empty() { Ok(()) } else { Err(problems) }
+    }
+
+    /// The activation that files leave open, or the one that files give where nobody asks for another.
+    ///
+    /// # Errors
+    /// When what is asked for contradicts the files.
+    pub(super) fn activation(&self, files: Option<(Activation, String)>) -> Result<(Activation, String), String> {
+        let asked = self.quick_gelu.map(|quick| if quick { Activation::QuickGelu } else { Activation::Gelu });
+        match (files, asked) {
+            (Some((said, reason)), Some(asked)) if said != asked => {
+                Err(format!("the activation asked for contradicts the checkpoint: {reason}; leave --quick-gelu out"))
+            }
+            (Some(found), _) => Ok(found),
+            (None, Some(asked)) => Ok((asked, "asked for with --quick-gelu, for the files do not say".to_owned())),
+            (None, None) => {
+                Err("the files do not say whether the weights were trained with QuickGELU or exact GELU, and \
+                                 the wrong one is silently wrong: say --quick-gelu true or --quick-gelu false"
+                    .to_owned())
+            }
+        }
+    }
+}
+
+/// A SHA-256 as it is written, brought to lower case.
+///
+/// # Errors
+/// When the text is none.
+pub fn sha256(text: &str) -> Result<String, String> {
+    if text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        Ok(text.to_ascii_lowercase())
+    } else {
+        Err("a SHA-256 is 64 hexadecimal digits".to_owned())
+    }
+}
+
+/// What a format reads from its files, to be checked against each other.
+pub(super) struct Parts {
+    pub(super) format: &'static str,
+    /// Every file read.
+    pub(super) files: Vec<FileRecord>,
+    pub(super) configuration: Result<Configuration, Vec<String>>,
+    pub(super) tensors: Result<Tensors, Vec<String>>,
+    /// What a reader of the record should know of how the files were read.
+    pub(super) facts: Vec<(String, String)>,
+}
 
 /// What a configuration says about a model.
 #[derive(Clone, Debug)]
@@ -49,24 +130,32 @@ pub(super) struct Checkpoint {
     /// The towers' tensors and the logit scale.
     pub(super) tensors: Tensors,
     pub(super) logit_scale: f64,
+    /// How the files were read.
+    pub(super) facts: Vec<(String, String)>,
 }
 
 /// Reads a checkpoint from disk, by the first format that recognises it.
 ///
 /// # Errors
 /// When no format does, or listing every problem of the checkpoint.
-pub(super) fn read(path: &Path) -> Result<Checkpoint, ModelError> {
-    if let Some(format) = FORMATS.iter().find(|format| (format.detects)(path)) {
-        return (format.read)(path);
-    }
+pub(super) fn read(path: &Path, options: &CheckpointOptions) -> Result<Checkpoint, ModelError> {
+    let Some(format) = FORMATS.iter().find(|format| (format.detects)(path)) else {
+        return Err(refuse(path, vec![unknown(path)]));
+    };
+    let parts = (format.read)(path, options).map_err(|problems| refuse(path, problems))?;
+    assemble(path, parts)
+}
+
+/// Why a path is no checkpoint.
+fn unknown(path: &Path) -> String {
     let known: Vec<String> =
         FORMATS.iter().map(|format| format!("{} ({})", format.kind.name, format.kind.about)).collect();
     let found = match fs::metadata(path) {
-        Err(error) => error.to_string(),
-        Ok(found) if found.is_dir() => "the folder holds no checkpoint of a known format".to_owned(),
-        Ok(_) => "this is a file, not the folder of a checkpoint".to_owned(),
+        Err(error) => return error.to_string(),
+        Ok(found) if found.is_dir() => "the folder holds no checkpoint of a known format",
+        Ok(_) => "this is neither a file nor a folder",
     };
-    Err(refuse(path, vec![format!("{found}; known formats: {}", known.join(", "))]))
+    format!("{found}; known formats: {}", known.join(", "))
 }
 
 /// An error about a checkpoint.
@@ -74,17 +163,12 @@ pub(super) fn refuse(path: &Path, problems: Vec<String>) -> ModelError {
     ModelError::Checkpoint { path: path.display().to_string(), problems }
 }
 
-/// Puts a checkpoint together from what a format read, checking each against the other.
+/// Puts a checkpoint together from what a format read, checking each part against the other.
 ///
 /// # Errors
 /// Listing every problem of configuration and tensors.
-pub(super) fn assemble(
-    path: &Path,
-    format: &'static str,
-    files: Vec<FileRecord>,
-    configuration: Result<Configuration, Vec<String>>,
-    tensors: Result<Tensors, Vec<String>>,
-) -> Result<Checkpoint, ModelError> {
+pub(super) fn assemble(path: &Path, parts: Parts) -> Result<Checkpoint, ModelError> {
+    let Parts { format, files, configuration, tensors, facts } = parts;
     let (configuration, tensors) = match (configuration, tensors) {
         (Ok(configuration), Ok(tensors)) => (configuration, tensors),
         (configuration, tensors) => {
@@ -108,7 +192,7 @@ pub(super) fn assemble(
         return Err(refuse(path, problems));
     }
     let fingerprint = tensors.fingerprint()?;
-    Ok(Checkpoint { format, files, configuration, tokenizer: tokenizer?, fingerprint, tensors, logit_scale })
+    Ok(Checkpoint { format, files, configuration, tokenizer: tokenizer?, fingerprint, tensors, logit_scale, facts })
 }
 
 /// Name of the tensor whose exponential cosines are multiplied by.
@@ -171,24 +255,4 @@ fn mismatches(configuration: &Configuration, vision: &dyn tower::Sizes, text: &t
         .filter(|(_, said, found)| said != found)
         .map(|(name, said, found)| format!("{name} is {said} in the configuration, {found} in the tensors"))
         .collect()
-}
-
-/// Reads a file of a checkpoint whole, with its record. Only plain files: a pipe would wait for ever.
-///
-/// # Errors
-/// The problem, naming the file.
-pub(super) fn read_file(folder: &Path, name: &str) -> Result<(Vec<u8>, FileRecord), String> {
-    let path = folder.join(name);
-    let found = fs::metadata(&path).map_err(|error| format!("{name}: {error}"))?;
-    if !found.is_file() {
-        return Err(format!("{name} is not a plain file"));
-    }
-    let bytes = fs::read(&path).map_err(|error| format!("{name}: {error}"))?;
-    let record = record(name, &bytes);
-    Ok((bytes, record))
-}
-
-/// A file by its contents.
-pub(super) fn record(name: &str, bytes: &[u8]) -> FileRecord {
-    FileRecord { name: name.to_owned(), bytes: bytes.len() as u64, sha256: sha256(bytes) }
 }

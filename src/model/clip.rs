@@ -234,6 +234,7 @@ fn describe(name: &str, checkpoint: &Checkpoint) -> ModelInfo {
         let count = checkpoint.tensors.constant_channels();
         facts.push(fact("constant channels", format!("{count} batch-norm channels have a running variance of 0")));
     }
+    facts.extend(checkpoint.facts.iter().cloned());
     let size = vision.image_size();
     let preprocessing = vec![
         fact("size", format!("{size} x {size} px")),

@@ -12,6 +12,7 @@ use std::sync::OnceLock;
 use tch::{Cuda, Device, Kind};
 
 use super::ModelError;
+use super::checkpoint::CheckpointOptions;
 use crate::types::Numerics;
 
 /// The release of libtorch that the pinned version of tch is made for; its build script refuses another.
@@ -107,6 +108,8 @@ pub struct LoadOptions {
     pub batch: Option<usize>,
     /// Threads inside one operator; every available core by default.
     pub threads: Option<usize>,
+    /// What is said of the checkpoint besides its files.
+    pub checkpoint: CheckpointOptions,
 }
 
 /// Opens the device and settles everything results depend on beside weights and inputs.

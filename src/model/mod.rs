@@ -1,27 +1,35 @@
 //! The model under audit: checkpoint formats, tokenizer, preprocessing, towers, taps, interventions and devices.
 //! The only room that names `tch`.
 
+mod archive;
+mod blob;
 mod block;
 mod checkpoint;
 mod clip;
 mod device;
+mod entry;
 mod export;
 mod json;
 mod layers;
+mod lone;
 mod openclip;
+mod pickle;
 mod resnet;
 mod source;
 mod tensors;
 mod text;
 mod tokenizer;
+mod torch;
 mod tower;
 mod vit;
 mod watch;
+mod weights;
 
 use std::path::PathBuf;
 
 use image::RgbImage;
 
+pub use checkpoint::{CheckpointOptions, sha256};
 pub use device::{DeviceChoice, Dtype, LIBTORCH, LoadOptions};
 pub use export::write_embeddings;
 pub use source::{MODELS, ModelSource, formats, load};

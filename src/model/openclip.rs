@@ -1,74 +1,119 @@
-//! The open_clip folder: `open_clip_config.json` and `open_clip_model.safetensors`, as `open_clip.push_to_hf_hub` writes
+//! The open_clip folder: `open_clip_config.json` and weights, as `open_clip.push_to_hf_hub` and open_clip's training write
 //! them. Its names and shapes are the canonical ones. A configuration key that would change the computation in a way
 //! this program does not follow is refused by name, never ignored.
 
+use std::fs;
 use std::path::Path;
+use std::rc::Rc;
 
 use serde_json::Value;
 
+use super::blob::Blob;
 use super::block::Activation;
-use super::checkpoint::{Checkpoint, Configuration, Format, assemble, read_file, record, refuse};
+use super::checkpoint::{CheckpointOptions, Configuration, Format, Parts};
 use super::tensors::Tensors;
 use super::tower::{self, Patches, TokenPool, Vision};
-use super::{ModelError, json, text};
+use super::weights::{self, of_file};
+use super::{json, text};
 use crate::types::Kind;
 
 /// Name of the configuration in a folder.
 pub(super) const CONFIGURATION: &str = "open_clip_config.json";
-/// Name of the weights in a folder.
-pub(super) const WEIGHTS: &str = "open_clip_model.safetensors";
-
-/// What older checkpoints hold instead of [`WEIGHTS`].
-const PICKLE: &str = "open_clip_pytorch_model.bin";
-
-const NAME: &str = "open_clip folder";
+/// Bytes of a configuration.
+const LIMIT: u64 = 1 << 20;
+/// Names of the weights in a folder, in order of preference.
+pub(super) const WEIGHTS: [&str; 4] = [
+    "open_clip_model.safetensors",
+    "open_clip_pytorch_model.safetensors",
+    "open_clip_pytorch_model.bin",
+    "open_clip_pytorch_model.pt",
+];
 
 /// The line in the list of formats.
 pub(super) const FORMAT: Format = Format {
-    kind: Kind { name: NAME, about: "a folder with open_clip_config.json and open_clip_model.safetensors" },
-    detects: |path| path.join(CONFIGURATION).exists() || path.join(WEIGHTS).exists(),
-    read: |path| {
-        let configuration = read_file(path, CONFIGURATION);
-        let weights = read_file(path, WEIGHTS).map_err(|problem| {
-            let pickle = if path.join(PICKLE).exists() {
-                format!("; {PICKLE} is a pickle, which can run code and is never read: convert it to safetensors")
-            } else {
-                String::new()
-            };
-            problem + &pickle
-        });
-        match (configuration, weights) {
-            (Ok((configuration, first)), Ok((weights, second))) => assemble(
-                path,
-                NAME,
-                vec![first, second],
-                configure(&configuration),
-                Tensors::read(&weights).map_err(in_weights),
-            ),
-            (configuration, weights) => {
-                Err(refuse(path, configuration.err().into_iter().chain(weights.err()).collect()))
+    kind: Kind {
+        name: "open_clip folder",
+        about: "open_clip_config.json beside open_clip_model.safetensors, open_clip_pytorch_model.bin or one .pt file",
+    },
+    detects: |path| path.join(CONFIGURATION).exists() || path.join(WEIGHTS[0]).exists(),
+    read: |path, options| {
+        let (chosen, others) = choose(path);
+        match (Blob::open(path, CONFIGURATION), chosen.and_then(|name| Blob::open(path, &name))) {
+            (Ok(configuration), Ok(weights)) => {
+                let mut parts = read(&configuration, &weights, options)?;
+                if !others.is_empty() {
+                    let fact = format!("{} is read; beside it, not read: {}", weights.name(), others.join(", "));
+                    parts.facts.push(("weights".to_owned(), fact));
+                }
+                Ok(parts)
             }
+            (configuration, weights) => Err(configuration.err().into_iter().chain(weights.err()).collect()),
         }
     },
 };
 
-/// Reads a folder whose files are at hand as bytes.
-///
-/// # Errors
-/// Listing every problem.
-pub(super) fn read_bytes(name: &str, configuration: &[u8], weights: &[u8]) -> Result<Checkpoint, ModelError> {
-    let files = vec![record(CONFIGURATION, configuration), record(WEIGHTS, weights)];
-    let tensors = Tensors::read(weights).map_err(in_weights);
-    assemble(Path::new(name), NAME, files, configure(configuration), tensors)
+/// The file of weights in a folder, and those that are passed over.
+fn choose(folder: &Path) -> (Result<String, String>, Vec<String>) {
+    let mut found: Vec<String> =
+        WEIGHTS.iter().filter(|name| folder.join(name).exists()).map(|&name| name.to_owned()).collect();
+    if found.is_empty() {
+        // What open_clip's training writes is called by its epoch.
+        let files = fs::read_dir(folder).into_iter().flatten().flatten();
+        found =
+            files.filter_map(|file| file.file_name().into_string().ok()).filter(|name| name.ends_with(".pt")).collect();
+        found.sort();
+        if found.len() > 1 {
+            let problem = format!("the folder holds several .pt files, expected one: {}", found.join(", "));
+            return (Err(problem), Vec::new());
+        }
+    }
+    let mut found = found.into_iter();
+    // The first name gives the message when nothing is there.
+    let chosen = found.next().unwrap_or_else(|| WEIGHTS[0].to_owned());
+    (Ok(chosen), found.collect())
 }
 
-fn in_weights(problems: Vec<String>) -> Vec<String> {
-    problems.into_iter().map(|problem| format!("{WEIGHTS}: {problem}")).collect()
+/// Reads the two files.
+///
+/// # Errors
+/// When the weights are not those that are expected.
+pub(super) fn read(
+    configuration: &Rc<Blob>,
+    weights: &Rc<Blob>,
+    options: &CheckpointOptions,
+) -> Result<Parts, Vec<String>> {
+    options.check(std::slice::from_ref(weights))?;
+    let configured = configuration.whole(LIMIT).map_err(|problem| vec![problem]).and_then(|bytes| {
+        let mut configured = configure(&bytes)?;
+        // Where the key is missing open_clip takes exact GELU; who asks for the other may, for the files do not say.
+        if !asks_for_activation(&bytes) && options.quick_gelu.is_some() {
+            (configured.activation, configured.activation_reason) =
+                options.activation(None).map_err(|problem| vec![problem])?;
+        } else {
+            let said = Some((configured.activation, configured.activation_reason));
+            (configured.activation, configured.activation_reason) =
+                options.activation(said).map_err(|problem| vec![problem])?;
+        }
+        Ok(configured)
+    });
+    let (facts, tensors) = match weights::read(weights) {
+        Ok(saved) => (saved.facts, Tensors::load(&saved.entries).map_err(|problems| of_file(weights.name(), problems))),
+        Err(problems) => (Vec::new(), Err(problems)),
+    };
+    weights.unchanged().map_err(|problem| vec![problem])?;
+    let files = vec![configuration.record().clone(), weights.record().clone()];
+    Ok(Parts { format: FORMAT.kind.name, files, configuration: configured, tensors, facts })
+}
+
+/// Whether a configuration decides on the activation.
+fn asks_for_activation(bytes: &[u8]) -> bool {
+    let value: Value = serde_json::from_slice(bytes).unwrap_or_default();
+    !value["model_cfg"]["quick_gelu"].is_null()
 }
 
 /// CLIP's own mean and standard deviation, which open_clip assumes where a configuration names none.
-const MEAN: [f64; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
-const STD: [f64; 3] = [0.268_629_54, 0.261_302_58, 0.275_777_11];
+pub(super) const MEAN: [f64; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
+pub(super) const STD: [f64; 3] = [0.268_629_54, 0.261_302_58, 0.275_777_11];
 
 /// Keys that may stand with these values, which leave CLIP as it was published, and the name of what any other value
 /// asks for. Defaults are those of open_clip 3.3 (`CLIPVisionCfg`, `CLIPTextCfg`, `CLIP`, `PreprocessCfg`).

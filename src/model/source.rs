@@ -1,9 +1,10 @@
 //! Where models come from: the one shipped inside the program, or a folder.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use super::checkpoint::{FORMATS, read};
+use super::blob::Blob;
+use super::checkpoint::{FORMATS, assemble, read, refuse};
 use super::clip::ClipEncoder;
 use super::device::{self, LoadOptions};
 use super::layers::Compute;
@@ -29,7 +30,7 @@ static REFERENCE_WEIGHTS: &[u8] =
 pub enum ModelSource {
     /// The shipped one.
     Reference,
-    /// A checkpoint on disk.
+    /// A checkpoint on disk: a folder, or a file of weights.
     Folder(PathBuf),
 }
 
@@ -40,9 +41,9 @@ impl FromStr for ModelSource {
     fn from_str(text: &str) -> Result<Self, ModelError> {
         match text {
             REFERENCE => Ok(Self::Reference),
-            "" => Err(ModelError::Input("the model's name is empty: expected `reference` or a folder".to_owned())),
+            "" => Err(ModelError::Input("the model's name is empty: expected `reference` or a path".to_owned())),
             remote if remote.contains("://") => Err(ModelError::Input(format!(
-                "the model `{remote}` is not on this machine, and nothing is downloaded: expected `reference` or a folder"
+                "the model `{remote}` is not on this machine, and nothing is downloaded: expected `reference` or a path"
             ))),
             path => Ok(Self::Folder(PathBuf::from(path))),
         }
@@ -63,9 +64,13 @@ pub fn load(source: &ModelSource, options: &LoadOptions) -> Result<Box<dyn Encod
     device::use_threads(numerics.threads);
     let (name, checkpoint) = match source {
         ModelSource::Reference => {
-            (REFERENCE.to_owned(), openclip::read_bytes(REFERENCE, REFERENCE_CONFIGURATION, REFERENCE_WEIGHTS)?)
+            let place = Path::new(REFERENCE);
+            let configuration = Blob::held(openclip::CONFIGURATION, REFERENCE_CONFIGURATION);
+            let weights = Blob::held(openclip::WEIGHTS[0], REFERENCE_WEIGHTS);
+            let parts = openclip::read(&configuration, &weights, &options.checkpoint);
+            (REFERENCE.to_owned(), assemble(place, parts.map_err(|problems| refuse(place, problems))?)?)
         }
-        ModelSource::Folder(path) => (path.display().to_string(), read(path)?),
+        ModelSource::Folder(path) => (path.display().to_string(), read(path, &options.checkpoint)?),
     };
     let compute = Compute { device, kind: options.dtype.kind() };
     Ok(Box::new(ClipEncoder::new(&name, checkpoint, compute, numerics)?))

@@ -1,20 +1,17 @@
-//! Tensors read from safetensors bytes. A checkpoint is a stranger's file: the header is checked before a value is
-//! read, and whatever is wrong with the names, types and values is listed together.
+//! Tensors with their values, whatever file they were read from. Whatever is wrong with names, types and values is listed
+//! together.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use safetensors::{Dtype, SafeTensors};
 use sha2::{Digest, Sha256};
 use tch::{Kind, TchError, Tensor};
 
-use super::{ModelError, json};
+use super::ModelError;
+use super::entry::{self, Element, Entry};
 use crate::types::Fingerprint;
 
 /// What batch norm counts its updates with: an integer no inference reads, so it is neither loaded nor fingerprinted.
 pub(super) const COUNTER: &str = "num_batches_tracked";
-
-/// Longest header the format allows, bytes.
-const HEADER_LIMIT: u64 = 100_000_000;
 
 /// Canonical tensors: name -> f32 values on the CPU.
 pub(super) struct Tensors {
@@ -29,50 +26,45 @@ pub(super) struct Tensors {
 }
 
 impl Tensors {
-    /// Reads every tensor and widens it to f32.
+    /// Reads the values of every tensor and widens them to f32 (f64 is rounded).
     ///
     /// # Errors
-    /// Everything wrong with the header; when it is sound, every tensor of an unsupported type or with unusable values.
-    pub(super) fn read(bytes: &[u8]) -> Result<Self, Vec<String>> {
-        check_header(bytes)?;
-        let file = SafeTensors::deserialize(bytes).map_err(|error| vec![format!("not a safetensors file: {error}")])?;
-        let mut problems = Vec::new();
+    /// Every tensor that stands twice, is of an unsupported type or has unusable values.
+    pub(super) fn load(entries: &[Entry]) -> Result<Self, Vec<String>> {
+        let mut problems = entry::duplicates(entries);
+        problems.extend(entry::check_total(entries).err());
+        if !problems.is_empty() {
+            return Err(problems);
+        }
         let mut tensors =
             Self { values: BTreeMap::new(), counters: BTreeMap::new(), stored: BTreeSet::new(), constant_channels: 0 };
-        let mut names = file.names();
-        names.sort_unstable();
-        for name in names {
-            let Ok(view) = file.tensor(name) else {
-                problems.push(format!("tensor `{name}` cannot be read"));
-                continue;
-            };
-            let (kind, stored) = match view.dtype() {
-                Dtype::F32 => (Kind::Float, "f32"),
-                Dtype::F16 => (Kind::Half, "f16"),
-                Dtype::BF16 => (Kind::BFloat16, "bf16"),
-                Dtype::I64 if name.ends_with(COUNTER) => {
-                    tensors.counters.insert(name.to_owned(), view.shape().to_vec());
+        let mut entries: Vec<&Entry> = entries.iter().collect();
+        entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        for entry in entries {
+            let name = &entry.name;
+            let kind = match entry.element {
+                Element::F64 => Kind::Double,
+                Element::F32 => Kind::Float,
+                Element::F16 => Kind::Half,
+                Element::Bf16 => Kind::BFloat16,
+                Element::I64 if name.ends_with(COUNTER) => {
+                    tensors.counters.insert(name.clone(), entry.shape.clone());
                     continue;
                 }
                 other => {
-                    problems.push(format!("tensor `{name}` is stored as {other}, expected F32, F16 or BF16"));
+                    let other = other.name();
+                    problems.push(format!("tensor `{name}` is stored as {other}, expected f32, f16, bf16 or f64"));
                     continue;
                 }
             };
-            let shape: Vec<i64> = view.shape().iter().map(|&side| side as i64).collect();
-            // The crate has checked that the bytes are as many as shape and type say, so libtorch reads no further.
-            let read = || {
-                let tensor = Tensor::f_from_data_size(view.data(), &shape, kind)?.f_to_kind(Kind::Float)?;
-                Ok::<_, TchError>((floats(&tensor)?, tensor))
-            };
-            match read() {
+            match read(entry, kind) {
                 Ok((values, tensor)) => {
                     problems.extend(unusable(name, &values));
                     if name.ends_with("running_var") {
                         tensors.constant_channels += values.iter().filter(|&&value| value == 0.0).count();
                     }
-                    tensors.stored.insert(stored);
-                    tensors.values.insert(name.to_owned(), tensor);
+                    tensors.stored.insert(entry.element.name());
+                    tensors.values.insert(name.clone(), tensor);
                 }
                 Err(error) => problems.push(format!("tensor `{name}` cannot be read: {error}")),
             }
@@ -185,12 +177,8 @@ impl Tensors {
     }
 }
 
-/// Lower-case hexadecimal SHA-256 of bytes.
-pub(super) fn sha256(bytes: &[u8]) -> String {
-    hexadecimal(Sha256::new_with_prefix(bytes))
-}
-
-fn hexadecimal(hasher: Sha256) -> String {
+/// A finished hash in lower-case hexadecimal.
+pub(super) fn hexadecimal(hasher: Sha256) -> String {
     hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -227,35 +215,23 @@ fn unusable(name: &str, values: &[f32]) -> Option<String> {
         .then(|| format!("tensor `{name}` has no variance above 0"))
 }
 
-/// What the safetensors crate lets pass or says too briefly: the header's length, and names that stand twice.
-fn check_header(bytes: &[u8]) -> Result<(), Vec<String>> {
-    let fail = |problem: String| Err(vec![format!("not a safetensors file: {problem}")]);
-    let Some((length, rest)) = bytes.split_first_chunk::<8>() else {
-        return fail(format!("{} bytes are too few for a header", bytes.len()));
+/// The values of a tensor in row-major order, as numbers and as a tensor of its shape.
+fn read(entry: &Entry, kind: Kind) -> Result<(Vec<f32>, Tensor), String> {
+    let bytes = entry.bytes()?;
+    let sizes = |sizes: &[usize]| sizes.iter().map(|&size| size as i64).collect::<Vec<i64>>();
+    let shape = sizes(&entry.shape);
+    let read = || {
+        let tensor = match &entry.strides {
+            None => Tensor::f_from_data_size(&bytes, &shape, kind)?,
+            Some(strides) => {
+                let span = (bytes.len() / entry.element.size()) as i64;
+                Tensor::f_from_data_size(&bytes, &[span], kind)?
+                    .f_as_strided(&shape, sizes(strides), 0)?
+                    .f_contiguous()?
+            }
+        };
+        let tensor = tensor.f_to_kind(Kind::Float)?;
+        Ok::<_, TchError>((floats(&tensor)?, tensor))
     };
-    let length = u64::from_le_bytes(*length);
-    if length > HEADER_LIMIT {
-        return fail(format!("its header claims {length} bytes, a header has at most {HEADER_LIMIT}"));
-    }
-    let Some(header) = usize::try_from(length).ok().and_then(|length| rest.get(..length)) else {
-        return fail(format!(
-            "its header claims {length} bytes, only {} follow (cut short, or another format)",
-            rest.len()
-        ));
-    };
-    let (value, duplicates) = match json::parse(header) {
-        Ok(parsed) => parsed,
-        Err(error) => return fail(format!("its header is not JSON: {error}")),
-    };
-    let Some(entries) = value.as_object() else {
-        return fail("its header is no JSON object".to_owned());
-    };
-    let mut problems: Vec<String> =
-        duplicates.iter().map(|name| format!("`{name}` stands twice in the header")).collect();
-    let end = entries.values().filter_map(|entry| entry.get("data_offsets")?.get(1)?.as_u64()).max().unwrap_or(0);
-    let data = (rest.len() - header.len()) as u64;
-    if end > data {
-        problems.push(format!("the header describes {end} bytes of values, {data} are there (cut short)"));
-    }
-    if problems.is_empty() { Ok(()) } else { Err(problems) }
+    read().map_err(|error| error.to_string())
 }
