@@ -19,10 +19,11 @@ pub(super) enum Activation {
 }
 
 impl Activation {
-    fn forward(self, x: &Tensor) -> Run<Tensor> {
+    /// In place as far as it goes: these values are the largest of a block.
+    fn forward(self, mut x: Tensor) -> Run<Tensor> {
         match self {
-            Self::QuickGelu => x.f_mul(&x.f_mul_scalar(1.702)?.f_sigmoid()?),
-            Self::Gelu => x.f_gelu("none"),
+            Self::QuickGelu => x.f_mul_scalar(1.702)?.f_sigmoid_()?.f_mul_(&x),
+            Self::Gelu => x.f_gelu_("none"),
         }
     }
 }
@@ -155,10 +156,10 @@ impl Block {
         let qkv = self.qkv.forward(&self.ln_1.forward(x)?)?; // [N, L, 3 W]
         let head = |part: i64| split_heads(&qkv.f_narrow(2, part * width, width)?, self.heads); // [N, heads, L, d]
         let attended = join_heads(&attention(&head(0)?, &head(1)?, &head(2)?, mask)?)?; // [N, L, W]
-        let x = x.f_add(&scaled(self.out.forward(&attended)?, self.scale_1.as_ref())?)?; // [N, L, W]
-        let hidden = self.activation.forward(&self.fc.forward(&self.ln_2.forward(&x)?)?)?; // [N, L, M]
+        let x = scaled(self.out.forward(&attended)?, self.scale_1.as_ref())?.f_add_(x)?; // [N, L, W]
+        let hidden = self.activation.forward(self.fc.forward(&self.ln_2.forward(&x)?)?)?; // [N, L, M]
         let hidden = watch.visit(&self.name, Site::MlpHidden, Layout::Tokens, hidden)?;
-        let x = x.f_add(&scaled(self.proj.forward(&hidden)?, self.scale_2.as_ref())?)?; // [N, L, W]
+        let x = scaled(self.proj.forward(&hidden)?, self.scale_2.as_ref())?.f_add_(&x)?; // [N, L, W]
         watch.visit(&self.name, Site::Residual, Layout::Tokens, x)
     }
 }

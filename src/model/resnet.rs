@@ -7,7 +7,9 @@ use tch::Tensor;
 
 use super::ModelError;
 use super::block::Activation;
-use super::layers::{BatchNorm, Compute, Convolution, Linear, Run, Shapes, attention, expect, join_heads, split_heads};
+use super::layers::{
+    Compute, Convolution, Linear, Run, Shapes, attention, batch_norm, expect, join_heads, split_heads,
+};
 use super::tensors::Tensors;
 use super::tower::{self, Tower, Vision};
 use super::watch::{self, Layout, Watch};
@@ -128,7 +130,7 @@ impl tower::Sizes for Sizes {
         let (half, width) = (self.width / 2, self.width);
         for (number, (out, input)) in [(half, 3), (half, half), (width, half)].into_iter().enumerate() {
             Convolution::shapes(&mut shapes, &format!("{PREFIX}.conv{}", number + 1), out, input, 3);
-            BatchNorm::shapes(&mut shapes, &format!("{PREFIX}.bn{}", number + 1), out);
+            batch_norm(&mut shapes, &format!("{PREFIX}.bn{}", number + 1), out);
         }
         for block in (0..STAGES.len()).flat_map(|stage| self.blocks(stage)) {
             let (input, planes, out) = (block.input, block.planes, block.planes * EXPANSION);
@@ -136,11 +138,11 @@ impl tower::Sizes for Sizes {
                 [(planes, input, 1), (planes, planes, 3), (out, planes, 1)].into_iter().enumerate()
             {
                 Convolution::shapes(&mut shapes, &format!("{}.conv{}", block.prefix, number + 1), out, input, kernel);
-                BatchNorm::shapes(&mut shapes, &format!("{}.bn{}", block.prefix, number + 1), out);
+                batch_norm(&mut shapes, &format!("{}.bn{}", block.prefix, number + 1), out);
             }
             if block.downsamples() {
                 Convolution::shapes(&mut shapes, &format!("{}.downsample.0", block.prefix), out, input, 1);
-                BatchNorm::shapes(&mut shapes, &format!("{}.downsample.1", block.prefix), out);
+                batch_norm(&mut shapes, &format!("{}.downsample.1", block.prefix), out);
             }
         }
         let pool = format!("{PREFIX}.attnpool");
@@ -219,7 +221,7 @@ impl BlockSizes {
 
 /// The image tower.
 struct ModifiedResNet {
-    stem: [(Convolution, BatchNorm); 3],
+    stem: [Convolution; 3],
     stages: [Vec<Bottleneck>; 4],
     pool: AttentionPool,
 }
@@ -227,12 +229,9 @@ struct ModifiedResNet {
 struct Bottleneck {
     name: String,
     conv1: Convolution,
-    bn1: BatchNorm,
     conv2: Convolution,
-    bn2: BatchNorm,
     conv3: Convolution,
-    bn3: BatchNorm,
-    downsample: Option<(Convolution, BatchNorm)>,
+    downsample: Option<Convolution>,
     stride: i64,
 }
 
@@ -249,8 +248,8 @@ impl ModifiedResNet {
     /// Takes the tower's tensors.
     fn new(tensors: &mut Tensors, compute: Compute, sizes: &Sizes) -> Result<Self, ModelError> {
         let mut stem = |number: usize, stride: i64| {
-            let convolution = Convolution::new(tensors, compute, &format!("{PREFIX}.conv{number}"), stride, 1)?;
-            Ok::<_, ModelError>((convolution, BatchNorm::new(tensors, compute, &format!("{PREFIX}.bn{number}"))?))
+            let (convolution, norm) = (format!("{PREFIX}.conv{number}"), format!("{PREFIX}.bn{number}"));
+            Convolution::normed(tensors, compute, &convolution, &norm, (stride, 1))
         };
         let stem = [stem(1, 2)?, stem(2, 1)?, stem(3, 1)?];
         let mut stage = |number: usize| {
@@ -265,8 +264,8 @@ impl ModifiedResNet {
 impl Tower for ModifiedResNet {
     fn forward(&self, images: &Tensor, watch: &mut Watch<'_>) -> Run<Tensor> {
         let mut x = images.shallow_clone(); // [N, 3, S, S]
-        for (convolution, norm) in &self.stem {
-            x = relu(norm.forward(&convolution.forward(&x)?)?)?; // [N, W or W/2, S/2, S/2]
+        for convolution in &self.stem {
+            x = relu(convolution.forward(&x)?)?; // [N, W or W/2, S/2, S/2]
         }
         x = average(&x, 2)?; // [N, W, S/4, S/4]
         for block in self.stages.iter().flatten() {
@@ -281,39 +280,30 @@ impl Tower for ModifiedResNet {
 impl Bottleneck {
     fn new(tensors: &mut Tensors, compute: Compute, sizes: &BlockSizes) -> Result<Self, ModelError> {
         let prefix = &sizes.prefix;
-        let mut convolution = |name: &str, padding: i64| {
+        let mut convolution = |name: &str, norm: &str, padding: i64| {
             // Every convolution has stride 1: an average pool before it does the striding.
-            Convolution::new(tensors, compute, &format!("{prefix}.{name}"), 1, padding)
+            let (convolution, norm) = (format!("{prefix}.{name}"), format!("{prefix}.{norm}"));
+            Convolution::normed(tensors, compute, &convolution, &norm, (1, padding))
         };
-        let (conv1, conv2, conv3) = (convolution("conv1", 0)?, convolution("conv2", 1)?, convolution("conv3", 0)?);
-        let downsample = if sizes.downsamples() {
-            let shortcut = convolution("downsample.0", 0)?;
-            Some((shortcut, BatchNorm::new(tensors, compute, &format!("{prefix}.downsample.1"))?))
-        } else {
-            None
-        };
-        let mut norm = |name: &str| BatchNorm::new(tensors, compute, &format!("{prefix}.{name}"));
+        let shortcut = sizes.downsamples().then(|| convolution("downsample.0", "downsample.1", 0));
         Ok(Self {
             name: sizes.name.clone(),
-            conv1,
-            bn1: norm("bn1")?,
-            conv2,
-            bn2: norm("bn2")?,
-            conv3,
-            bn3: norm("bn3")?,
-            downsample,
+            downsample: shortcut.transpose()?,
+            conv1: convolution("conv1", "bn1", 0)?,
+            conv2: convolution("conv2", "bn2", 1)?,
+            conv3: convolution("conv3", "bn3", 0)?,
             stride: sizes.stride,
         })
     }
 
     /// `bn3(conv3(..)) + identity`, the block's value before its last ReLU: [N, C, H, H] -> [N, 4 P, H/s, H/s].
     fn before_relu(&self, x: &Tensor) -> Run<Tensor> {
-        let out = relu(self.bn1.forward(&self.conv1.forward(x)?)?)?; // [N, P, H, H]
-        let out = relu(self.bn2.forward(&self.conv2.forward(&out)?)?)?; // [N, P, H, H]
+        let out = relu(self.conv1.forward(x)?)?; // [N, P, H, H]
+        let out = relu(self.conv2.forward(&out)?)?; // [N, P, H, H]
         let out = average(&out, self.stride)?; // [N, P, H/s, H/s]
-        let mut out = self.bn3.forward(&self.conv3.forward(&out)?)?; // [N, 4 P, H/s, H/s]
+        let mut out = self.conv3.forward(&out)?; // [N, 4 P, H/s, H/s]
         match &self.downsample {
-            Some((convolution, norm)) => out.f_add_(&norm.forward(&convolution.forward(&average(x, self.stride)?)?)?),
+            Some(shortcut) => out.f_add_(&shortcut.forward(&average(x, self.stride)?)?),
             None => out.f_add_(x),
         }
     }
@@ -341,7 +331,7 @@ impl AttentionPool {
     }
 }
 
-/// In place: the argument is always fresh from a normalisation or a sum, and no tap keeps a reference to it.
+/// In place: the argument is always fresh from a convolution or a sum, and no tap keeps a reference to it.
 fn relu(mut x: Tensor) -> Run<Tensor> {
     x.f_relu_()
 }
