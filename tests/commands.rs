@@ -1,6 +1,7 @@
 //! The program as a user starts it: exit codes, messages, what stands on the disk afterwards.
 
 mod automation;
+mod bench;
 mod inputs;
 mod place;
 mod resume;

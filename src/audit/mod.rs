@@ -9,13 +9,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Instant;
 
 use jiff::civil::Date;
 
 use crate::gate;
 use crate::measure::{MeasureError, Measured, Predictions, Seen};
 use crate::model::{Encoder, ModelInfo};
-use crate::observe::{self, Job, ObserveError, Renderer};
+use crate::observe::{self, Job, ObserveError, Renderer, Spent};
 use crate::probe::{Files, Generate};
 use crate::suite::{self, PlanError, Suite};
 use crate::types::{AUDIT_SCHEMA, Audit, Observations, ProbePlan, Provenance, Tap, Thumbnails};
@@ -49,6 +50,8 @@ pub struct Done {
     pub chunks: Vec<PathBuf>,
     /// The probes planned.
     pub plans: Arc<Vec<ProbePlan>>,
+    /// Where the time went.
+    pub spent: Spent,
 }
 
 /// Why there is no audit.
@@ -101,6 +104,7 @@ pub fn run(request: &Request<'_>) -> Result<Done, AuditError> {
         stop: request.stop,
     })?;
     let observations = &observed.observations;
+    let seen = Instant::now();
 
     let readouts = read(suite, observations)?;
     let measured = measure(suite, observations, &readouts)?;
@@ -148,7 +152,8 @@ pub fn run(request: &Request<'_>) -> Result<Done, AuditError> {
         notes,
     };
     drop(renderer);
-    Ok(Done { audit, chunks: observed.chunks, plans })
+    let spent = Spent { measuring: seen.elapsed(), ..observed.spent };
+    Ok(Done { audit, chunks: observed.chunks, plans, spent })
 }
 
 /// Who draws each set; the control twins of a set are drawn by the same generator.

@@ -1,5 +1,6 @@
 //! The command line: commands, printing, the environment and exit codes. The only room that prints or exits.
 
+mod bench;
 mod check;
 mod completions;
 mod embed;
@@ -50,6 +51,8 @@ enum Command {
     Inspect(inspect::Inspect),
     /// List the kinds, suites, models and formats this program knows
     List(list::List),
+    /// Measure how fast a model runs here, alone and inside a whole audit
+    Bench(bench::Bench),
     /// Write the JSON Schema of a suite, for editors
     Schema(schema::Schema),
     /// Write the completions of a shell
@@ -81,7 +84,10 @@ struct Compute {
 
 impl Compute {
     fn load(&self, model: &str) -> anyhow::Result<Box<dyn Encoder>> {
-        let source: ModelSource = model.parse()?;
+        self.open(&model.parse()?)
+    }
+
+    fn open(&self, source: &ModelSource) -> anyhow::Result<Box<dyn Encoder>> {
         let options = LoadOptions {
             device: self.device,
             dtype: self.dtype,
@@ -89,7 +95,7 @@ impl Compute {
             threads: self.threads.map(usize::from),
             checkpoint: CheckpointOptions { quick_gelu: self.quick_gelu, expect_sha256: self.expect_sha256.clone() },
         };
-        Ok(crate::model::load(&source, &options)?)
+        Ok(crate::model::load(source, &options)?)
     }
 }
 
@@ -120,6 +126,7 @@ fn start(arguments: Vec<OsString>) -> u8 {
         Command::Inspect(command) => command.run(),
         Command::List(command) => command.run(),
         Command::Init(command) => command.run(),
+        Command::Bench(command) => command.run(),
         Command::Schema(command) => command.run(),
         Command::Completions(command) => command.run(),
     };

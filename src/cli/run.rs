@@ -94,16 +94,12 @@ impl Run {
             chunks,
             today: jiff::tz::Offset::UTC.to_datetime(started).date(),
             thumbnails: self.thumbnails.map_or(Thumbnails::Full, Thumbnails::from),
-            progress: &|planned, done, computed| {
-                bar.set_length(planned as u64);
-                bar.set_position(done as u64);
-                bar.set_message(format!("{computed} computed"));
-            },
+            progress: &|planned, done, computed| show(&bar, planned, done, computed),
             stop: &stop,
         };
         let done = audit::run(&request);
         bar.finish_and_clear();
-        let audit::Done { mut audit, chunks, plans } = done?;
+        let audit::Done { mut audit, chunks, plans, .. } = done?;
 
         audit.provenance.started = seconds(started);
         audit.provenance.finished = seconds(jiff::Timestamp::now());
@@ -186,7 +182,8 @@ fn word(judgement: crate::types::Judgement) -> &'static str {
     }
 }
 
-fn progress(quiet: bool) -> ProgressBar {
+/// A bar on a terminal's stderr; nothing where nobody looks.
+pub(super) fn progress(quiet: bool) -> ProgressBar {
     let hidden = quiet || !std::io::stderr().is_terminal();
     let target = if hidden { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
     let bar = ProgressBar::with_draw_target(None, target);
@@ -194,6 +191,13 @@ fn progress(quiet: bool) -> ProgressBar {
         bar.set_style(style);
     }
     bar
+}
+
+/// Moves the bar.
+pub(super) fn show(bar: &ProgressBar, planned: usize, done: usize, computed: usize) {
+    bar.set_length(planned as u64);
+    bar.set_position(done as u64);
+    bar.set_message(format!("{computed} computed"));
 }
 
 /// The first interrupt lets the chunk in flight finish; the second ends the process at once.

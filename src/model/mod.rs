@@ -14,6 +14,7 @@ mod layers;
 mod lone;
 mod openclip;
 mod pickle;
+mod random;
 mod resnet;
 mod source;
 mod tensors;
@@ -32,6 +33,7 @@ use image::RgbImage;
 pub use checkpoint::{CheckpointOptions, sha256};
 pub use device::{DeviceChoice, Dtype, LIBTORCH, LoadOptions};
 pub use export::write_embeddings;
+pub use random::ARCHITECTURES;
 pub use source::{MODELS, ModelSource, formats, load};
 pub use tokenizer::Tokenizer;
 

@@ -209,7 +209,7 @@ const LAYERS: &str = "model_cfg.vision_cfg.layers";
 const SECTIONS: &[&str] = &["model_cfg", "model_cfg.vision_cfg", "model_cfg.text_cfg", "preprocess_cfg"];
 
 /// Reads the configuration; all its problems together.
-fn configure(bytes: &[u8]) -> Result<Configuration, Vec<String>> {
+pub(super) fn configure(bytes: &[u8]) -> Result<Configuration, Vec<String>> {
     let (value, duplicates) =
         json::parse(bytes).map_err(|error| vec![format!("{CONFIGURATION}: not JSON: {error}")])?;
     let mut reader = Reader { root: &value, problems: Vec::new() };

@@ -8,7 +8,7 @@ use super::checkpoint::{FORMATS, assemble, read, refuse};
 use super::clip::ClipEncoder;
 use super::device::{self, LoadOptions};
 use super::layers::Compute;
-use super::{Encoder, ModelError, openclip};
+use super::{Encoder, ModelError, openclip, random};
 use crate::types::Kind;
 
 /// The name of the shipped model.
@@ -32,6 +32,9 @@ pub enum ModelSource {
     Reference,
     /// A checkpoint on disk: a folder, or a file of weights.
     Folder(PathBuf),
+    /// Random weights in the size of an architecture of `ARCHITECTURES`. No text names them: they are for measuring speed, and
+    /// an audit of them would mean nothing.
+    Random(String),
 }
 
 impl FromStr for ModelSource {
@@ -71,6 +74,7 @@ pub fn load(source: &ModelSource, options: &LoadOptions) -> Result<Box<dyn Encod
             (REFERENCE.to_owned(), assemble(place, parts.map_err(|problems| refuse(place, problems))?)?)
         }
         ModelSource::Folder(path) => (path.display().to_string(), read(path, &options.checkpoint)?),
+        ModelSource::Random(name) => (format!("{name} with random weights"), random::checkpoint(name)?),
     };
     let compute = Compute { device, kind: options.dtype.kind() };
     Ok(Box::new(ClipEncoder::new(&name, checkpoint, compute, numerics)?))

@@ -9,8 +9,9 @@ mod render;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
+use std::time::{Duration, Instant};
 
 use image::RgbImage;
 
@@ -64,6 +65,55 @@ pub struct Observed {
     pub reused: usize,
     /// The files with what the model said: of the prompts, then of the probes, in order.
     pub chunks: Vec<PathBuf>,
+    /// Where the time went.
+    pub spent: Spent,
+}
+
+/// Where the time of a run went. All but the first two follow each other on the clock.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Spent {
+    /// Drawing probes, summed over threads.
+    pub drawing: Duration,
+    /// Preprocessing what was drawn, summed over threads.
+    pub fitting: Duration,
+    /// The model at work on texts.
+    pub texts: Duration,
+    /// The model at work on pictures.
+    pub encoding: Duration,
+    /// Nothing to show to the model: the next pictures are not drawn yet.
+    pub waiting: Duration,
+    /// Writing chunks, while the model stands still.
+    pub writing: Duration,
+    /// Everything after the last probe: readouts, measures, gates, evidence.
+    pub measuring: Duration,
+}
+
+/// Counts a stage's time in nanoseconds from several threads.
+#[derive(Default)]
+struct Clock(AtomicU64);
+
+impl Clock {
+    fn time<T>(&self, work: impl FnOnce() -> T) -> T {
+        let started = Instant::now();
+        let result = work();
+        self.0.fetch_add(u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        result
+    }
+
+    fn read(&self) -> Duration {
+        Duration::from_nanos(self.0.load(Ordering::Relaxed))
+    }
+}
+
+/// The stages of observing.
+#[derive(Default)]
+struct Clocks {
+    drawing: Clock,
+    fitting: Clock,
+    texts: Clock,
+    encoding: Clock,
+    waiting: Clock,
+    writing: Clock,
 }
 
 /// Why observing stopped.
@@ -111,17 +161,19 @@ pub fn observe(job: &Job<'_>) -> Result<Observed, ObserveError> {
         finished.push(path.exists() && read_chunk(path).is_ok_and(|chunk| chunk.ids.iter().eq(ids)));
     }
     let chunks = std::iter::once(job.folder.join(key::texts(job))).chain(paths.iter().cloned()).collect();
-    let mut observed = Observed { observations: texts(job)?, computed: 0, reused: 0, chunks };
+    let clocks = Clocks::default();
+    let observations = clocks.texts.time(|| texts(job))?;
+    let mut observed = Observed { observations, computed: 0, reused: 0, chunks, spent: Spent::default() };
     let renderer = Renderer::new(job.plans, job.generators, job.files);
 
     std::thread::scope(|scope| -> Result<(), ObserveError> {
         // One chunk is drawn while the model works on the one before it; the bound keeps pixels from piling up.
         let (send, receive) = mpsc::sync_channel::<Pending>(1);
         let (spans_of_renderer, todo) = (&spans, &finished);
-        let renderer = &renderer;
+        let (renderer, clocks) = (&renderer, &clocks);
         scope.spawn(move || {
             for (number, span) in spans_of_renderer.iter().enumerate().filter(|(number, _)| !todo[*number]) {
-                let pictures = prepare(job, renderer, &job.plans[span.clone()]);
+                let pictures = prepare(job, renderer, &job.plans[span.clone()], clocks);
                 if job.stop.load(Ordering::Relaxed) || send.send(Pending { number, pictures }).is_err() {
                     return;
                 }
@@ -137,10 +189,11 @@ pub fn observe(job: &Job<'_>) -> Result<Observed, ObserveError> {
                 if job.stop.load(Ordering::Relaxed) {
                     return Err(interrupted());
                 }
-                let pending = receive.recv().map_err(|_| interrupted())?;
+                let pending = clocks.waiting.time(|| receive.recv()).map_err(|_| interrupted())?;
                 debug_assert_eq!(pending.number, number, "chunks arrive in order");
-                let chunk = encode(job, plans, pending.pictures, &mut observed.observations.quarantined)?;
-                write_chunk(&paths[number], &chunk)?;
+                let quarantined = &mut observed.observations.quarantined;
+                let chunk = clocks.encoding.time(|| encode(job, plans, pending.pictures, quarantined))?;
+                clocks.writing.time(|| write_chunk(&paths[number], &chunk))?;
                 observed.computed += chunk.ids.len();
                 chunk
             };
@@ -149,6 +202,15 @@ pub fn observe(job: &Job<'_>) -> Result<Observed, ObserveError> {
         }
         Ok(())
     })?;
+    observed.spent = Spent {
+        drawing: clocks.drawing.read(),
+        fitting: clocks.fitting.read(),
+        texts: clocks.texts.read(),
+        encoding: clocks.encoding.read(),
+        waiting: clocks.waiting.read(),
+        writing: clocks.writing.read(),
+        measuring: Duration::ZERO,
+    };
     Ok(observed)
 }
 
@@ -172,11 +234,12 @@ fn spans(plans: &[ProbePlan]) -> Vec<std::ops::Range<usize>> {
 }
 
 /// Draws the probes of one chunk.
-fn prepare(job: &Job<'_>, renderer: &Renderer<'_>, plans: &[ProbePlan]) -> Vec<Prepared> {
+fn prepare(job: &Job<'_>, renderer: &Renderer<'_>, plans: &[ProbePlan], clocks: &Clocks) -> Vec<Prepared> {
     use rayon::prelude::*;
     let draw = |plan: &ProbePlan| {
-        let rendered = renderer.render(plan)?;
-        let image = job.encoder.preprocess(&rendered.image).map_err(|error| ProbeError::Picture(error.to_string()))?;
+        let rendered = clocks.drawing.time(|| renderer.render(plan))?;
+        let image = clocks.fitting.time(|| job.encoder.preprocess(&rendered.image));
+        let image = image.map_err(|error| ProbeError::Picture(error.to_string()))?;
         Ok((image, rendered.cover, rendered.notes))
     };
     let drawn: Vec<Prepared> = plans.par_iter().map(draw).collect();
