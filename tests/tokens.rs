@@ -1,5 +1,6 @@
-//! The tokenizer against ids that open_clip's tokenizer gave.
+//! The tokenizer against ids that open_clip's and OpenAI's tokenizers gave.
 
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use clip_audit::model::{ModelError, Tokenizer};
@@ -8,7 +9,7 @@ use serde::Deserialize;
 
 #[derive(Deserialize)]
 struct Golden {
-    made_by: std::collections::BTreeMap<String, String>,
+    made_by: BTreeMap<String, String>,
     refused: Vec<Refused>,
     /// Text, ids with the full vocabulary, ids with 1,000 merges; without start and end.
     cases: Vec<(String, Vec<u32>, Vec<u32>)>,
@@ -52,6 +53,63 @@ fn ids_equal_the_reference() {
         }
         assert!(wrong.is_empty(), "{} of {} differ:\n{}", wrong.len(), golden.cases.len(), wrong.join("\n"));
     }
+}
+
+/// Ten thousand strings: many, so what is kept of their ids is a checksum.
+#[derive(Deserialize)]
+struct Many {
+    made_by: BTreeMap<String, String>,
+    kinds: Vec<OneKind>,
+}
+
+#[derive(Deserialize)]
+struct OneKind {
+    kind: String,
+    texts: Vec<String>,
+    /// A digit for each text: 0 open_clip's tokenizer and OpenAI's give the same ids, 1 they differ and open_clip's count, 2
+    /// the text looks wrongly decoded, 3 it holds open_clip's end token.
+    outcomes: String,
+    /// CRC-32 of open_clip's ids without start and end, each a little-endian u32.
+    checksums: Vec<u32>,
+}
+
+#[test]
+fn ten_thousand_strings_of_many_scripts_have_the_ids_of_both_references() {
+    let packed = include_bytes!("golden/tokens-many.json.gz").as_slice();
+    let many: Many = serde_json::from_reader(flate2::read::GzDecoder::new(packed)).unwrap();
+    assert_eq!((&*many.made_by["open_clip_torch"], &*many.made_by["openai-clip"]), ("3.3.0", "1.0.1"));
+    let tokenizer = Tokenizer::new(49_408, 4096).unwrap();
+    let checksum = |framed: &[u32]| {
+        let end = framed.iter().rposition(|id| *id == 49_407).unwrap();
+        let mut checksum = flate2::Crc::new();
+        framed[1..end].iter().for_each(|id| checksum.update(&id.to_le_bytes()));
+        checksum.sum()
+    };
+    let mut wrong = Vec::new();
+    let mut counts: BTreeMap<char, usize> = BTreeMap::new();
+    for kind in &many.kinds {
+        assert!(kind.texts.len() == kind.checksums.len() && kind.texts.len() == kind.outcomes.len(), "{}", kind.kind);
+        for ((text, outcome), expected) in kind.texts.iter().zip(kind.outcomes.chars()).zip(&kind.checksums) {
+            *counts.entry(outcome).or_default() += 1;
+            let given = tokenizer.encode(text);
+            let right = match (outcome, &given) {
+                ('0' | '1', Ok(ids)) => checksum(ids) == *expected,
+                ('2', Err(error)) => error.to_string().contains("decoded in a wrong encoding"),
+                ('3', Err(error)) => error.to_string().contains("would be ignored"),
+                _ => false,
+            };
+            // The two references differ only in how they spell their control tokens.
+            let spelled =
+                outcome != '1' || ["<start_of_text>", "<|"].iter().any(|token| text.to_lowercase().contains(token));
+            if !right || !spelled {
+                let given = given.map(|ids| ids.into_iter().filter(|id| *id != 0).collect::<Vec<_>>());
+                wrong.push(format!("{}: {text:?}: {outcome}, {given:?}", kind.kind));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{} differ:\n{}", wrong.len(), wrong.join("\n"));
+    let total: usize = counts.values().sum();
+    assert!(total >= 10_000 && counts[&'0'] >= 9_000, "{counts:?}");
 }
 
 #[test]

@@ -1,19 +1,27 @@
 """Token ids that open_clip's SimpleTokenizer gives, for tests/tokens.rs.
 
-    python tests/golden/tokens.py            # needs open_clip_torch==3.3.0, ftfy==6.3.1
+    python tests/golden/tokens.py            # needs open_clip_torch==3.3.0, openai-clip==1.0.1, ftfy==6.3.1
 
-Writes tests/golden/tokens.json (ids without start and end, full vocabulary and the first 1,000 merges), and
-src/model/tokenizer/merges.txt.gz from the list that open_clip ships.
+Writes tests/golden/tokens.json (ids without start and end, full vocabulary and the first 1,000 merges),
+tests/golden/tokens-many.json.gz (ten thousand strings by kind, with the CRC-32 of their ids as little-endian u32, also held
+against OpenAI's own tokenizer), and src/model/tokenizer/merges.txt.gz from the list that open_clip ships. Prints by kind what
+the program gives other ids for, or refuses.
 """
 
 import gzip
 import html.entities
 import importlib.metadata
+import importlib.util
 import json
 import pathlib
 import random
+import struct
+import sys
 import tempfile
 import unicodedata
+import zlib
+
+sys.path.pop(0)  # statistics.py beside this file is not Python's
 
 import ftfy
 from open_clip.tokenizer import SimpleTokenizer, default_bpe
@@ -149,8 +157,119 @@ assert len(cases) >= 1000, len(cases)
 
 versions = {name: importlib.metadata.version(name) for name in ("open_clip_torch", "ftfy", "regex")}
 versions["unicode"] = unicodedata.unidata_version
+line = lambda value: json.dumps(value, ensure_ascii=True, separators=(",", ":"))
 with open(HERE / "tokens.json", "w", encoding="utf-8") as out:
-    line = lambda value: json.dumps(value, ensure_ascii=True, separators=(",", ":"))
     out.write('{"made_by":' + line(versions) + ',\n"refused":[\n' + ",\n".join(map(line, refused)))
     out.write('\n],\n"cases":[\n' + ",\n".join(map(line, cases)) + "\n]}\n")
 print(len(cases), "cases,", len(refused), "refused")
+
+# Ten thousand strings by kind, with the ids' checksums: what an audit could ever be asked to read.
+
+words = [word for text in texts for word in text.split()]
+plain = [word for word in words if word.isascii() and word.replace("-", "").isalnum() and len(word) < 20]
+blocks = []  # runs of 64 neighbouring characters of which this Python knows some
+for first in range(0x80, 0x32000, 64):
+    known = [chr(c) for c in range(first, first + 64) if unicodedata.category(chr(c)) not in ("Cn", "Cs", "Co", "Cc")]
+    if known:
+        blocks.append(known)
+letters = [block for block in blocks if sum(c.isalpha() for c in block) > 20 and ord(block[0]) < 0x3400] + blocks[-40:]
+marks = [chr(c) for c in range(0x80, 0x20000) if unicodedata.category(chr(c)) in ("Mn", "Mc", "Me")]
+digits = [chr(c) for c in range(0x20000) if unicodedata.category(chr(c)) in ("Nd", "Nl", "No")]
+emoji = [chr(c) for c in [*range(0x2600, 0x27C0), *range(0x1F300, 0x1F650), *range(0x1F680, 0x1F6D8), *range(0x1F900, 0x1FA00)]]
+spaces = ["\t", "\n", "\x0b", "\x0c", "\r", "\r\n", " ", "\x85", *(chr(c) for c in range(0x80, 0x3001) if chr(c).isspace())]
+controls = [*(chr(c) for c in range(32)), "\x7f", *(chr(c) for c in range(0x80, 0x100000) if unicodedata.category(chr(c)) == "Cf")]
+cased = [chr(c) for c in range(0x80, 0x1E944) if chr(c).lower() != chr(c) or chr(c).upper() != chr(c)]
+encodings = ["latin-1", "cp1252", "cp1251", "cp1250", "cp1253", "cp437", "mac-roman", "iso-8859-2"]
+draw = random.Random(2)
+some = lambda pool, least, most: "".join(draw.choice(pool) for _ in range(draw.randint(least, most)))
+
+
+def mojibake():
+    """UTF-8 read as another encoding, where that is possible."""
+    while True:
+        text = some(draw.choice(letters[:40]), 1, 6) if draw.random() < 0.7 else draw.choice([w for w in words if not w.isascii()])
+        try:
+            return draw.choice(["", "a ", "the "]) + text.encode().decode(draw.choice(encodings))
+        except UnicodeDecodeError:
+            continue
+
+
+def reference():
+    while True:
+        number = draw.choice([draw.randrange(0x100), draw.randrange(0x3000), draw.randrange(0x120000)])
+        # Characters assigned later are letters to some releases of the libraries and symbols to others.
+        if number > 0x10FFFF or unicodedata.category(chr(number)) != "Cn" or number & 0xFFFE == 0xFFFE:
+            break
+    name = draw.choice(names)
+    return draw.choice([f"&{name}", f"&{name.rstrip(';')}", f"&{name.upper()}", f"&{name.title()}", f"&amp;{name}", f"&#{number};", f"&#{number}", f"&#x{number:x};", f"&#X{number:X};"])
+
+
+def joined():
+    one = lambda: draw.choice(emoji) + draw.choice(["", "", "\ufe0f", "\ufe0e", chr(0x1F3FB + draw.randrange(5))])
+    flag = lambda: "".join(chr(0x1F1E6 + draw.randrange(26)) for _ in range(2))
+    keycap = lambda: draw.choice("0123456789#*") + "\ufe0f\u20e3"
+    sequence = lambda: "\u200d".join(one() for _ in range(draw.randint(1, 4)))
+    return draw.choice(["", "a photo of "]) + draw.choice(["", " "]).join(draw.choice([one, one, sequence, flag, keycap])() for _ in range(draw.randint(1, 4)))
+
+
+kinds = {
+    "labels in prompts": (1200, lambda: draw.choice(templates).format(" ".join(draw.choice(plain) for _ in range(draw.randint(1, 3))))),
+    "visible ASCII": (700, lambda: some([chr(c) for c in range(32, 127)], 1, 16)),
+    "one block of Unicode": (2600, None),
+    "mixed scripts": (1000, lambda: " ".join(some(draw.choice(letters), 1, 4) for _ in range(draw.randint(1, 3)))),
+    "emoji": (700, joined),
+    "combining marks": (700, lambda: "".join(draw.choice(draw.choice(letters)) + some(marks if draw.random() < 0.4 else marks[:112], 0, 3) for _ in range(draw.randint(1, 4)))),
+    "upper, lower and title case": (700, lambda: some(cased + ["Σ", "İ", "i̇", "ß", " ", "'"], 1, 6)),
+    "digits and numbers": (600, lambda: "".join(draw.choice([draw.choice(digits), str(draw.randrange(10000)), draw.choice(" .,-/x")]) for _ in range(draw.randint(1, 4)))),
+    "HTML references": (900, lambda: draw.choice(["", "a", "<b>", "x\n"]) + reference() + draw.choice(["", "b", ";", " ", reference()])),
+    "wrongly decoded text": (500, mojibake),
+    "white space": (400, lambda: "".join(draw.choice([draw.choice(spaces), draw.choice(plain)]) for _ in range(draw.randint(1, 6)))),
+    "control and format characters": (400, lambda: "".join(draw.choice([draw.choice(controls), draw.choice(plain)]) for _ in range(draw.randint(1, 6)))),
+    "long words": (150, lambda: some([some("abcdefghijklmnopqrstuvwxyz", 1, 4), draw.choice(draw.choice(letters))], 30, 300)),
+    "typed control tokens": (150, lambda: draw.choice(["", "a", "dog "]) + draw.choice(["<start_of_text>", "<end_of_text>", "<|startoftext|>", "<|endoftext|>", "<START_OF_TEXT>", "<|EndOfText|>", "&lt;end_of_text&gt;"]) + draw.choice(["", "b", " $$$", "!", draw.choice(plain)])),
+}
+
+# OpenAI's own file; its package would import a model too.
+spec = importlib.util.find_spec("clip")
+spec = importlib.util.spec_from_file_location("openai", pathlib.Path(spec.origin).parent / "simple_tokenizer.py")
+openai = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(openai)
+original = openai.SimpleTokenizer()
+
+# How a string fares: the program gives the ids of both; those of open_clip where OpenAI's differ; or it refuses.
+SAME, OPEN_CLIP, WRONG_ENCODING, END = range(4)
+listed, known, table = [], set(), {}
+for kind, (count, make) in kinds.items():
+    if make is None:
+        strings = (some(block, 1, 6) if place % 2 else draw.choice(block) + draw.choice("aB1! ") + draw.choice(block) for place, block in enumerate(block for block in blocks for _ in range(20)))
+        strings = draw.sample([*dict.fromkeys(strings)], count)
+    else:
+        strings = (make() for _ in range(count * 3))
+    rows = []
+    for text in strings:
+        if len(rows) == count:
+            break
+        if text in known:
+            continue
+        known.add(text)
+        suspicions.clear()
+        ids = full.encode(text)
+        wrong = any(suspicions)
+        theirs = original.encode(text)
+        outcome = END if full.eot_token_id in ids else WRONG_ENCODING if wrong else SAME if theirs == ids else OPEN_CLIP
+        repaired = wrong and ftfy.fix_text(text) != ftfy.fix_text(text, fix_encoding=False)
+        rows.append([text, outcome, zlib.crc32(struct.pack(f"<{len(ids)}I", *ids))])
+        entry = table.setdefault(kind, [0] * 5)
+        entry[outcome] += 1
+        entry[4] += repaired
+    listed.append({"kind": kind, "texts": [row[0] for row in rows], "outcomes": "".join(str(row[1]) for row in rows), "checksums": [row[2] for row in rows]})
+total = sum(len(entry["texts"]) for entry in listed)
+assert total >= 10_000, total
+packed = gzip.compress(line({"made_by": {**versions, "openai-clip": importlib.metadata.version("openai-clip")}, "kinds": listed}).encode(), 9, mtime=0)
+assert len(packed) < 300_000, len(packed)
+(HERE / "tokens-many.json.gz").write_bytes(packed)
+
+print(total, "strings,", len(packed), "bytes")
+print("kind | strings | same ids | ids of open_clip, not OpenAI's | refused: looks wrongly decoded (of which ftfy repairs) | refused: end token")
+for kind, (same, ours, wrong, end, repaired) in table.items():
+    print(f"{kind} | {same + ours + wrong + end} | {same} | {ours} | {wrong} ({repaired}) | {end}")

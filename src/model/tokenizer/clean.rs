@@ -2,7 +2,8 @@
 //!
 //! Follows `_clean_lower` of open_clip 3.3 with ftfy 6.3 at its defaults, which CLIP was trained with, except for text in a
 //! wrong encoding (see `mojibake`). Unicode tables are those of this program's crates; the reference's are older, so
-//! characters assigned since Unicode 14 may be lower-cased or composed here and not there.
+//! characters assigned since Unicode 14 may be lower-cased or composed here and not there, and those assigned since Unicode 16
+//! be letters there and symbols here.
 
 use std::sync::LazyLock;
 
