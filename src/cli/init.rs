@@ -89,9 +89,11 @@ impl Init {
         let there: Vec<&Path> = files.iter().map(|(path, _)| path.as_path()).filter(|path| path.exists()).collect();
         if let Some(first) = there.first() {
             let more = if there.len() > 1 { format!(" (and {} more)", there.len() - 1) } else { String::new() };
+            let free = self.file.with_file_name(free_folder(folder)).join(name);
             return Err(Failure::usage(format!(
-                "{}{more}: exists, and nothing is overwritten; choose a folder without these files",
-                first.display()
+                "{}{more}: exists, and nothing is overwritten; choose another folder: clip-audit init {}",
+                first.display(),
+                quoted(&free.display().to_string())
             ))
             .into());
         }
@@ -101,10 +103,18 @@ impl Init {
         }
         let shown = quoted(&self.file.display().to_string());
         say::line(format!("{} with pictures.csv, pictures/ and {}", self.file.display(), schema::FILE))?;
-        say::line(format!("  clip-audit check {shown}    # is it right, and how many probes does it make"))?;
-        say::line(format!("  clip-audit run {shown}      # audit the model it names"))?;
+        say::line(format!("  clip-audit check {shown}      # is it right, how many probes, how long will it take"))?;
+        say::line(format!("  clip-audit preview {shown}    # what the model is shown, on one picture"))?;
+        say::line(format!("  clip-audit run {shown}        # audit the model it names"))?;
         Ok(exit::PASS)
     }
+}
+
+/// A folder below `folder` that is not there yet.
+fn free_folder(folder: &Path) -> String {
+    let mut names = std::iter::once("audit".to_owned()).chain((2..1000).map(|number| format!("audit-{number}")));
+    let free = |name: &String| folder.join(name).symlink_metadata().is_err();
+    names.find(free).unwrap_or_else(|| "another".to_owned())
 }
 
 fn pictures() -> impl Iterator<Item = (&'static str, &'static str)> {

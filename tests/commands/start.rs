@@ -31,7 +31,7 @@ fn what_init_writes_is_right_at_once() {
         assert_eq!(names(path.parent().unwrap()), ["mine.yaml", "pictures", "pictures.csv", "suite.schema.json"]);
         let text = fs::read_to_string(&path).unwrap();
         assert!(text.starts_with("# yaml-language-server: $schema=suite.schema.json\n"), "{text}");
-        assert!(text.contains("clip-audit run   mine.yaml") && !text.contains("NAME.yaml"), "{text}");
+        assert!(text.contains("clip-audit run     mine.yaml") && !text.contains("NAME.yaml"), "{text}");
         // No picture of the list is missing from the program.
         for name in names(&path.parent().unwrap().join("pictures")) {
             assert!(fs::metadata(path.parent().unwrap().join("pictures").join(&name)).unwrap().len() > 100, "{name}");
@@ -61,6 +61,14 @@ fn init_overwrites_nothing() {
     assert_eq!(said.code, Some(2), "{said:?}");
     assert!(said.first_error().starts_with("clip-audit: pictures.csv: exists, and nothing is overwritten"), "{said:?}");
     assert_eq!(names(folder.path()), ["pictures.csv"]);
+    // What is advised works, also where the first advice was taken already.
+    for advised in ["audit/suite.yaml", "audit-2/suite.yaml"] {
+        let said = say(&folder, &["init"]);
+        assert!(said.first_error().ends_with(&format!("another folder: clip-audit init {advised}")), "{said:?}");
+        assert_eq!(say(&folder, &["init", advised]).code, Some(0));
+        let said = say(&folder, &["init", "audit/suite.yaml"]);
+        assert!(said.first_error().ends_with("another folder: clip-audit init audit/audit/suite.yaml"), "{said:?}");
+    }
     fs::remove_file(folder.path().join("pictures.csv")).unwrap();
     assert_eq!(say(&folder, &["init"]).code, Some(0));
     let before = fs::read(folder.path().join("suite.yaml")).unwrap();
