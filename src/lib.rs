@@ -12,6 +12,7 @@ pub mod observe;
 pub mod pixels;
 pub mod probe;
 pub mod report;
+pub mod sheet;
 pub mod stats;
 pub mod suite;
 pub mod types;

@@ -17,7 +17,14 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("suite", &["types", "probe", "model", "measure", "gate"]),
     ("audit", &["types", "stats", "pixels", "probe", "model", "observe", "measure", "gate", "suite"]),
     ("report", &["types"]),
-    ("cli", &["types", "stats", "pixels", "probe", "model", "observe", "measure", "gate", "suite", "audit", "report"]),
+    ("sheet", &["types", "pixels", "probe"]),
+    (
+        "cli",
+        &[
+            "types", "stats", "pixels", "probe", "model", "observe", "measure", "gate", "suite", "audit", "report",
+            "sheet",
+        ],
+    ),
 ];
 
 /// Crates that one room alone may name.

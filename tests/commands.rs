@@ -4,6 +4,7 @@ mod automation;
 mod bench;
 mod inputs;
 mod place;
+mod preview;
 mod resume;
 mod shown;
 mod start;

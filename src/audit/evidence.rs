@@ -33,21 +33,7 @@ pub(super) struct Policy {
 impl Policy {
     /// What the suite asks for, and never more than `most`; without a word, things are shown and people are not.
     pub(super) fn of(suite: &Suite, most: Thumbnails) -> Self {
-        let mut people: BTreeSet<String> = BTreeSet::new();
-        // A set painted on people shows people. Each round finds the sets one step further from their source.
-        loop {
-            let known = people.len();
-            for probe in &suite.probes {
-                let from_people = probe.generate.uses().iter().any(|(_, set)| people.contains(*set));
-                if probe.generate.people() || from_people {
-                    people.extend([probe.id.clone(), format!("{}.control", probe.id)]);
-                }
-            }
-            if people.len() == known {
-                break;
-            }
-        }
-        Self { asked: suite.thumbnails, people, most }
+        Self { asked: suite.thumbnails, people: suite.people(), most }
     }
 
     pub(super) fn of_set(&self, set: &str) -> Thumbnails {

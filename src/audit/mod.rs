@@ -21,6 +21,8 @@ use crate::probe::{Files, Generate};
 use crate::suite::{self, PlanError, Suite};
 use crate::types::{AUDIT_SCHEMA, Audit, Observations, ProbePlan, Provenance, Tap, Thumbnails};
 
+pub use record::probes;
+
 /// What to audit, with what, and where finished chunks stand.
 pub struct Request<'a> {
     /// The suite, read and checked.

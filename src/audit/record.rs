@@ -133,6 +133,7 @@ pub(super) fn notes(plans: &[ProbePlan], observations: &Observations) -> Vec<Str
     twins.chain(noted).collect()
 }
 
-fn probes(count: usize) -> String {
+/// `1 probe`, `2 probes`.
+pub fn probes(count: usize) -> String {
     format!("{count} probe{}", if count == 1 { "" } else { "s" })
 }

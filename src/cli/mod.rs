@@ -9,6 +9,7 @@ mod init;
 mod inspect;
 mod list;
 mod place;
+mod preview;
 mod report;
 mod run;
 mod say;
@@ -43,6 +44,8 @@ enum Command {
     Init(init::Init),
     /// Read and check a suite and count its probes, without running the model
     Check(check::Check),
+    /// Draw a contact sheet of a suite's probes
+    Preview(preview::Preview),
     /// Write reports again from a record, without a model
     Report(report::Report),
     /// Write features and activations of images and texts, to compare a model with any reference
@@ -121,6 +124,7 @@ fn start(arguments: Vec<OsString>) -> u8 {
     let result = match cli.command {
         Command::Run(command) => command.run(&arguments),
         Command::Check(command) => command.run(),
+        Command::Preview(command) => command.run(),
         Command::Report(command) => command.run(),
         Command::Embed(command) => command.run(),
         Command::Inspect(command) => command.run(),

@@ -132,7 +132,7 @@ pub(super) fn refuse(text: &str) -> Option<String> {
 }
 
 /// Characters that one glyph after another cannot set right.
-fn unsettable(letter: char) -> Option<&'static str> {
+pub(super) fn unsettable(letter: char) -> Option<&'static str> {
     let script = "of a script whose letters join or reorder, which is not supported: use another script";
     Some(match u32::from(letter) {
         0..=0x1F | 0x7F..=0x9F | 0x2028 | 0x2029 => "a control character: remove it",

@@ -1,6 +1,7 @@
 //! Probes: what is shown to the model. `Generate` plans probes cheaply and draws them one at a time; one file per kind.
 
 mod canvas;
+mod caption;
 mod colour;
 mod files;
 mod fonts;
@@ -21,6 +22,7 @@ use serde::Deserialize;
 
 use crate::types::{ProbeId, ProbePlan, Problem, Recipe, Rendered, kinds};
 
+pub use caption::{Lettering, Type};
 pub use colour::{Colour, Outline};
 pub use files::{FileError, Files};
 pub use fonts::{FONTS, source_bytes};

@@ -12,6 +12,7 @@ mod problem;
 mod shape;
 pub mod shipped;
 
+use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use schemars::JsonSchema;
@@ -126,6 +127,24 @@ impl Suite {
         ) {
             Ok(()) => String::from_utf8(text).unwrap_or_default(),
             Err(_) => String::new(),
+        }
+    }
+
+    /// The sets that show people, control sets included: those that say so, and what is painted on them.
+    pub fn people(&self) -> BTreeSet<String> {
+        let mut people = BTreeSet::new();
+        // Each round finds the sets one step further from their source.
+        loop {
+            let known = people.len();
+            for probe in &self.probes {
+                let from_people = probe.generate.uses().iter().any(|(_, set)| people.contains(*set));
+                if probe.generate.people() || from_people {
+                    people.extend([probe.id.clone(), format!("{}.control", probe.id)]);
+                }
+            }
+            if people.len() == known {
+                return people;
+            }
         }
     }
 }
