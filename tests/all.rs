@@ -11,6 +11,7 @@ mod gates;
 mod measures;
 mod observing;
 mod pictures;
+mod plans;
 mod probes;
 mod reports;
 mod schema;

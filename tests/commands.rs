@@ -2,6 +2,7 @@
 
 mod automation;
 mod bench;
+mod faults;
 mod inputs;
 mod place;
 mod preview;

@@ -540,6 +540,45 @@ fn the_schema_knows_every_kind() {
     assert_eq!(AnyGenerate::KINDS.iter().map(|kind| kind.name).collect::<Vec<_>>(), ["manifest", "typographic"]);
 }
 
+#[test]
+fn combinations_are_counted_before_they_are_made() {
+    let (_folder, suite) = flat(48, 90);
+    let steps = |from: f64| {
+        let steps: Vec<String> = (0..2_000).map(|step| format!("{}", from + f64::from(step) * 1e-4)).collect();
+        steps.join(", ")
+    };
+    // One picture, one word; `eight` has no place, `label` has two.
+    let yaml = format!(
+        "typographic: {{base: clean, words: [{{text: iPod, target: x}}], layout: [eight, label], place: [top, left], \
+         size: [{}], opacity: [{}], rotation: [{}], font: [dejavu-sans, patrick-hand]}}",
+        steps(0.1),
+        steps(0.5),
+        steps(0.0)
+    );
+    let error = suite.plan("attack", &spec(&yaml)).unwrap_err();
+    assert_eq!(error.to_string(), "would make 48000000000 probes; at most 10000000 fit in a set");
+    let few = "typographic: {base: clean, words: [{text: iPod, target: x}], layout: [eight, label], place: [top, left], \
+               size: [0.1, 0.2], opacity: [0.5, 1], rotation: [0, 10], font: [dejavu-sans, patrick-hand], control: none}";
+    assert_eq!(suite.plan("attack", &spec(few)).unwrap().len(), 3 * 2 * 2 * 2 * 2);
+}
+
+#[test]
+fn a_list_has_few_columns_and_short_fields() {
+    let head = |columns: usize| (0..columns).map(|column| format!(",c{column}")).collect::<String>();
+    let wide = |columns| format!("path,label{}\na.png,dog{}\n", head(columns), ",x".repeat(columns));
+    assert_eq!(manifest_of(wide(998).as_bytes(), LIST).unwrap().len(), 1);
+    let error = manifest_of(wide(100_000).as_bytes(), LIST).unwrap_err().to_string();
+    assert!(error.starts_with("data/list.csv:1: has 100002 columns; at most 1000 are read"), "{error}");
+    let long = |bytes| format!("path,label,group\na.png,dog,{}\n", "x".repeat(bytes));
+    assert_eq!(manifest_of(long(65_536).as_bytes(), LIST).unwrap().len(), 1);
+    let error = manifest_of(long(65_537).as_bytes(), LIST).unwrap_err().to_string();
+    assert_eq!(error, "data/list.csv:2: a field of 65537 bytes; a field has at most 65536");
+    for path in ["C:/a.png", "c:a.png", "C:\\a.png"] {
+        let error = manifest_of(format!("path,label\n{path},dog\n").as_bytes(), LIST).unwrap_err().to_string();
+        assert_eq!(error, format!("data/list.csv:2: {path}: lies outside the suite's folder; copy it inside"));
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
 

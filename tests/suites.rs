@@ -94,6 +94,32 @@ fn line_ends_and_a_byte_order_mark_change_nothing() {
 }
 
 #[test]
+fn groups_that_look_alike_are_noted() {
+    let suite = |csv: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("list.csv"), csv).unwrap();
+        let text = "schema: 1\nname: x\nmodel: { use: reference }\nprobes:\n  - { id: clean, generate: { manifest: { file: list.csv } } }\n  \
+             - { id: attack, generate: { typographic: { base: clean, words: [{ text: iPod, target: iPod }] } } }\n";
+        let suite = read("suite.yaml", text.as_bytes()).unwrap();
+        let planned = plan(&suite, &Files::folder(folder.path()).unwrap(), 64).unwrap();
+        planned.notes.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let place = "5:28: probes[0].generate: values of";
+    let rule = "that differ only in case, spaces or Unicode form are counted apart:";
+    let csv = "path,label,maker,cluster\na.png,dog,Noto,one\nb.png,dog,noto,One\nc.png,caf\u{e9},x  y,two\nd.png,cafe\u{301},x y,three\n";
+    assert_eq!(
+        suite(csv),
+        [
+            format!("{place} `cluster` {rule} `One` and `one`"),
+            format!("{place} `label` {rule} `cafe\u{301}` and `caf\u{e9}`"),
+            format!("{place} `maker` {rule} `Noto` and `noto` (and 1 more of this kind)"),
+        ]
+    );
+    // Files are told apart by their system; a picture that is its own cluster has its path for a name.
+    assert_eq!(suite("path,label,maker\na.png,dog,noto\nA.png,cat,no to\n"), Vec::<String>::new());
+}
+
+#[test]
 fn what_has_no_effect_is_noted() {
     let notes: Vec<String> = good("notes.yaml").notes.iter().map(ToString::to_string).collect();
     insta::assert_snapshot!(notes.join("\n"), @r"

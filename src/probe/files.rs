@@ -64,9 +64,10 @@ impl Files {
     }
 
     /// A path without `.` parts and doubled slashes; `None` when it would leave the store, is absolute, or has a
-    /// backslash, which means different things on different systems. Looks at no file.
+    /// backslash or a drive (`C:`), which mean different things on different systems. Looks at no file.
     pub fn clean(path: &str) -> Option<String> {
-        if path.contains(['\\', '\0']) {
+        let drive = matches!(path.as_bytes(), [letter, b':', ..] if letter.is_ascii_alphabetic());
+        if drive || path.contains(['\\', '\0']) {
             return None;
         }
         let parts = Path::new(path).components().filter(|part| *part != Component::CurDir);

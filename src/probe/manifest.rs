@@ -114,7 +114,10 @@ impl Generate for Manifest {
             let path = needed(PATH, roles.path)?;
             needed(LABEL, roles.label)?;
             let cluster = roles.cluster.map(|index| needed(CLUSTER, index)).transpose()?;
-            let path = Files::clean(&if folder.is_empty() { path.to_owned() } else { format!("{folder}/{path}") })
+            let inside =
+                Files::clean(path).map(|path| if folder.is_empty() { path } else { format!("{folder}/{path}") });
+            let path = inside
+                .and_then(|path| Files::clean(&path))
                 .ok_or_else(|| at(format!("{path}: lies outside the suite's folder; copy it inside")))?;
             if let Some(earlier) = lines.insert(path.clone(), row.line) {
                 return Err(at(format!("{path} stands in line {earlier} already; take one of the rows out")));

@@ -4,6 +4,11 @@
 
 use csv::{ReaderBuilder, StringRecord};
 
+/// More columns than this are no list of pictures: every column becomes a fact of every probe.
+const COLUMNS: usize = 1000;
+/// A longer field is no label, group or path, but a file in the wrong place.
+const FIELD_BYTES: usize = 1 << 16;
+
 /// What is wrong, and in which line, counted from 1.
 #[derive(Debug)]
 pub(super) struct Fault {
@@ -52,6 +57,11 @@ impl<'a> Table<'a> {
         let mut rows = Rows::new(text);
         let header = rows.next().ok_or_else(|| fault(1, "is empty: expected a header line"))??;
         let names: Vec<String> = header.record.iter().map(str::to_owned).collect();
+        if names.len() > COLUMNS {
+            let message =
+                format!("has {} columns; at most {COLUMNS} are read: leave out what no audit needs", names.len());
+            return Err(fault(header.line, message));
+        }
         for (index, name) in names.iter().enumerate() {
             if name.is_empty() {
                 return Err(fault(header.line, format!("column {} has no name", index + 1)));
@@ -126,6 +136,10 @@ impl<'a> Rows<'a> {
                 line,
                 "has a quote in the middle of a field; quote the whole field and double the quotes inside",
             ));
+        }
+        if let Some(field) = record.iter().find(|field| field.len() > FIELD_BYTES) {
+            let message = format!("a field of {} bytes; a field has at most {FIELD_BYTES}", field.len());
+            return Err(fault(line, message));
         }
         if let Some(field) = record.iter().find(|field| field.trim() != *field) {
             return Err(fault(line, format!("`{field}` has white space around it; remove it")));

@@ -4,6 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ops::Range;
 
+use unicode_normalization::UnicodeNormalization;
+
 use super::check::{dotted, way};
 use super::problem::{Problems, choices, nearest, quote};
 use super::{Located, Suite, SuiteError};
@@ -111,11 +113,60 @@ pub fn plan(suite: &Suite, files: &Files, canvas: u32) -> Result<Planned, PlanEr
     if whole {
         check.measures(&all.plans);
     }
+    all.notes = lookalikes(suite, &all);
     match (problems.is_empty(), inputs.is_empty()) {
         (true, true) => Ok(all),
         (true, false) => Err(PlanError::Inputs { inputs }),
         (false, _) => Err(SuiteError::new(&suite.file, &suite.text, problems).into()),
     }
+}
+
+/// Notes on groups or clusters that are counted apart although their names look alike. Painted probes have the facts of
+/// their clean twins, so they are not looked at again.
+fn lookalikes(suite: &Suite, all: &Planned) -> Vec<Located> {
+    let mut notes = Problems::default();
+    for set in &all.sets {
+        let plans = all.plans.get(set.range.clone()).unwrap_or_default();
+        let Some(index) = suite.probes.iter().position(|entry| entry.id == set.id) else { continue };
+        let mut values: BTreeSet<(&str, &str)> = BTreeSet::new();
+        for plan in plans.iter().filter(|plan| plan.source.is_none()) {
+            values.extend(plan.labels.iter().map(|(name, value)| (&**name, &**value)));
+            // A picture that is its own cluster has its path for a name.
+            let own = plan.recipe.files.first() == Some(&plan.cluster);
+            values.extend((!own).then_some(("cluster", &*plan.cluster)));
+        }
+        let mut alike: BTreeMap<(&str, String), BTreeSet<&str>> = BTreeMap::new();
+        for (name, value) in values {
+            alike.entry((name, folded(value))).or_default().insert(value);
+        }
+        alike.retain(|_, values| values.len() > 1);
+        let mut told: BTreeMap<&str, Vec<&BTreeSet<&str>>> = BTreeMap::new();
+        for ((name, _), values) in &alike {
+            told.entry(name).or_default().push(values);
+        }
+        for (name, groups) in told {
+            let Some(first) = groups.first() else { continue };
+            let more = match groups.len() - 1 {
+                0 => String::new(),
+                more => format!(" (and {more} more of this kind)"),
+            };
+            let message = format!(
+                "values of {} that differ only in case, spaces or Unicode form are counted apart: {}{more}",
+                quote(name),
+                choices(first.iter().copied(), "and"),
+            );
+            let (trail, place) = suite.tree.follow(way("probes", index, &["generate".to_owned()]));
+            notes.add(place, &trail, message);
+        }
+    }
+    notes.into_notes()
+}
+
+/// A value without what the eye passes over: case, repeated spaces, and the form its letters are composed in.
+fn folded(value: &str) -> String {
+    let words: Vec<String> =
+        value.split_whitespace().map(|word| word.nfkc().collect::<String>().to_lowercase()).collect();
+    words.join(" ")
 }
 
 /// What is known of the labels of a set's probes.

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::place::Place;
 
 /// Files of tests/golden/pictures.json: name and bytes, and the reason where they are refused.
-fn golden(part: &str) -> Vec<(String, Vec<u8>, String)> {
+pub(super) fn golden(part: &str) -> Vec<(String, Vec<u8>, String)> {
     let golden: Value = serde_json::from_str(include_str!("../golden/pictures.json")).unwrap();
     let text = |one: &Value, key: &str| one[key].as_str().unwrap_or_default().to_owned();
     let decode = |one: &Value| base64::engine::general_purpose::STANDARD.decode(text(one, "file")).unwrap();

@@ -74,12 +74,13 @@ pub(super) fn plan(spec: &Typographic, context: &PlanContext<'_>) -> Result<Vec<
             return Err(wrong(at(), message));
         }
     }
-    let attacks = attacks(spec, context, &words, &used, bases, &faces, &path)?;
-    let ways = ways(spec, &sources);
-    let count = chosen.iter().map(Vec::len).sum::<usize>().saturating_mul(ways.len());
+    // Counted before they are made: lists of some hundred numbers each have more combinations than memory holds.
+    let count = chosen.iter().map(Vec::len).sum::<usize>().saturating_mul(count_ways(spec));
     if count > PROBE_LIMIT {
         return Err(wrong(["words"], format!("would make {count} probes; at most {PROBE_LIMIT} fit in a set")));
     }
+    let attacks = attacks(spec, context, &words, &used, bases, &faces, &path)?;
+    let ways = ways(spec, &sources);
 
     let names = Names::new(context.set, canvas);
     let shrunk: Vec<Vec<bool>> = words
@@ -245,6 +246,14 @@ fn attacks(
         Ok(Some(Attack { word: word.text.as_str().into(), target: word.target.as_str().into(), control }))
     };
     words.iter().enumerate().map(attack).collect()
+}
+
+/// How many `ways` there are.
+fn count_ways(spec: &Typographic) -> usize {
+    let places = spec.place.as_ref().map_or(1, |places| places.len());
+    let placed = spec.layout.iter().map(|layout| if layout.has_place() { places } else { 1 }).sum::<usize>();
+    let numbers = [&spec.size, &spec.opacity, &spec.rotation].map(|numbers| numbers.len());
+    numbers.into_iter().chain([spec.font.len()]).fold(placed, usize::saturating_mul)
 }
 
 /// Every combination of layout, place, size, opacity, rotation and font.
