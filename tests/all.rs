@@ -12,6 +12,7 @@ mod measures;
 mod observing;
 mod pictures;
 mod plans;
+mod precision;
 mod probes;
 mod reports;
 mod schema;

@@ -22,9 +22,9 @@ use tempfile::TempDir;
 const PICTURES: usize = 40;
 
 /// Says of a picture its mean colour. Pictures of one colour can be made to break it.
-struct Model {
-    info: ModelInfo,
-    numerics: Numerics,
+pub(super) struct Model {
+    pub(super) info: ModelInfo,
+    pub(super) numerics: Numerics,
     shown: AtomicUsize,
     texts: AtomicUsize,
     /// What is said of pictures whose red is 255 in the upper left corner.
@@ -33,7 +33,7 @@ struct Model {
 }
 
 impl Model {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let record = ModelRecord {
             name: "means".to_owned(),
             format: "none".to_owned(),

@@ -3,6 +3,7 @@
 
 mod evidence;
 mod perception;
+mod precision;
 mod record;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,12 +16,13 @@ use jiff::civil::Date;
 
 use crate::gate;
 use crate::measure::{MeasureError, Measured, Predictions, Seen};
-use crate::model::{Encoder, ModelInfo};
+use crate::model::{Encoder, ModelError, ModelInfo};
 use crate::observe::{self, Job, ObserveError, Renderer, Spent};
 use crate::probe::{Files, Generate};
 use crate::suite::{self, PlanError, Suite};
 use crate::types::{AUDIT_SCHEMA, Audit, Observations, ProbePlan, Provenance, Tap, Thumbnails};
 
+pub use precision::{Choice, choose};
 pub use record::probes;
 
 /// What to audit, with what, and where finished chunks stand.
@@ -73,9 +75,52 @@ pub enum AuditError {
         /// What went wrong.
         source: MeasureError,
     },
+    /// The model could not be loaded, or failed outside the audit itself.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// No precision could be chosen.
+    #[error("precision: {0}")]
+    Precision(String),
     /// The evidence could not be drawn again.
     #[error("evidence: {0}")]
     Evidence(String),
+}
+
+impl AuditError {
+    /// The images of the pass that memory did not suffice for.
+    pub fn out_of_memory(&self) -> Option<usize> {
+        match self {
+            Self::Model(ModelError::Memory { batch, .. })
+            | Self::Observe(ObserveError::Model(ModelError::Memory { batch, .. })) => *batch,
+            _ => None,
+        }
+    }
+}
+
+/// Tries with the batch asked for, and from the start with half of it as often as memory runs out, because the batch is part
+/// of the numerics profile and every number of an audit comes from one. Also gives the first batch that was too large.
+///
+/// # Errors
+/// Those of the last try.
+pub fn within_memory<T>(
+    asked: Option<usize>,
+    told: &dyn Fn(usize),
+    mut attempt: impl FnMut(Option<usize>) -> Result<T, AuditError>,
+) -> Result<(T, Option<usize>), AuditError> {
+    let (mut batch, mut first) = (asked, None);
+    loop {
+        match attempt(batch) {
+            Ok(done) => return Ok((done, first)),
+            Err(error) => match error.out_of_memory() {
+                Some(used) if used > 1 => {
+                    first = first.or(Some(used));
+                    batch = Some(used / 2);
+                    told(used / 2);
+                }
+                _ => return Err(error),
+            },
+        }
+    }
 }
 
 /// Runs an audit.

@@ -4,6 +4,7 @@ use clap::Args;
 
 use super::{Compute, exit, place, say};
 use crate::audit;
+use crate::model::Dtype;
 use crate::suite;
 
 #[derive(Args)]
@@ -20,7 +21,7 @@ pub(super) struct Check {
 impl Check {
     pub(super) fn run(&self) -> anyhow::Result<u8> {
         let placed = place::suite(&self.suite)?;
-        let encoder = self.compute.load(&placed.model(self.model.as_deref())?)?;
+        let encoder = self.compute.open_as(&placed.model(self.model.as_deref())?.parse()?, Dtype::F32, None)?;
         let place::Placed { suite, files } = placed;
         let planned = suite::plan(&suite, &files, encoder.info().image_size)?;
         for (set, probes) in audit::sizes(&planned.plans) {

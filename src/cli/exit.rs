@@ -88,11 +88,12 @@ pub fn of_error(error: &anyhow::Error) -> u8 {
 fn of_audit(error: &AuditError) -> u8 {
     match error {
         AuditError::Plan(error) => of_plan(error),
-        AuditError::Observe(ObserveError::Model(error)) => of_model(error),
+        AuditError::Model(error) | AuditError::Observe(ObserveError::Model(error)) => of_model(error),
         AuditError::Observe(ObserveError::Interrupted { .. }) => INTERRUPTED,
         AuditError::Measure { source: MeasureError::Readout(_), .. } => INPUT,
         AuditError::Observe(ObserveError::Chunk(ChunkError::Io { .. } | ChunkError::Damaged { .. }))
         | AuditError::Measure { .. }
+        | AuditError::Precision(_)
         | AuditError::Evidence(_) => ENVIRONMENT,
     }
 }
@@ -114,6 +115,8 @@ fn of_probe(error: &ProbeError) -> u8 {
 fn of_model(error: &ModelError) -> u8 {
     match error {
         ModelError::Checkpoint { .. } | ModelError::Input(_) => INPUT,
-        ModelError::Device(_) | ModelError::Library(_) | ModelError::File { .. } => ENVIRONMENT,
+        ModelError::Device(_) | ModelError::Memory { .. } | ModelError::Library(_) | ModelError::File { .. } => {
+            ENVIRONMENT
+        }
     }
 }

@@ -21,7 +21,8 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::model::{CheckpointOptions, DeviceChoice, Dtype, Encoder, LoadOptions, ModelSource};
+use crate::model::{CheckpointOptions, DeviceChoice, Dtype, Encoder, LoadOptions, ModelError, ModelSource};
+use exit::Failure;
 
 #[derive(Parser)]
 #[command(
@@ -68,9 +69,9 @@ struct Compute {
     /// Where the model runs: auto, cpu, cuda or cuda:N
     #[arg(long, default_value = "auto", value_parser = str::parse::<DeviceChoice>)]
     device: DeviceChoice,
-    /// Number format of the model: f32, bf16 or f16
-    #[arg(long, default_value = "f32", value_parser = str::parse::<Dtype>)]
-    dtype: Dtype,
+    /// Number format of the model: f32, bf16, f16, or auto: for `run`, the fastest that agrees with f32 on a sample
+    #[arg(long, default_value = "f32", value_parser = precision)]
+    dtype: Precision,
     /// Images per forward pass
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=4096))]
     batch: Option<u16>,
@@ -85,20 +86,48 @@ struct Compute {
     expect_sha256: Vec<String>,
 }
 
+/// A number format, or the wish that the program choose.
+#[derive(Clone, Copy)]
+enum Precision {
+    Auto,
+    Is(Dtype),
+}
+
+fn precision(text: &str) -> Result<Precision, String> {
+    match text {
+        "auto" => Ok(Precision::Auto),
+        text => text.parse().map(Precision::Is).map_err(|error: String| format!("{error}, or auto")),
+    }
+}
+
 impl Compute {
     fn load(&self, model: &str) -> anyhow::Result<Box<dyn Encoder>> {
         self.open(&model.parse()?)
     }
 
     fn open(&self, source: &ModelSource) -> anyhow::Result<Box<dyn Encoder>> {
+        let Precision::Is(dtype) = self.dtype else {
+            let message = "--dtype auto compares number formats on the probes of a suite, which only `run` shows to the \
+                           model: give f32, bf16 or f16";
+            return Err(Failure::usage(message).into());
+        };
+        Ok(self.open_as(source, dtype, self.batch.map(usize::from))?)
+    }
+
+    fn open_as(
+        &self,
+        source: &ModelSource,
+        dtype: Dtype,
+        batch: Option<usize>,
+    ) -> Result<Box<dyn Encoder>, ModelError> {
         let options = LoadOptions {
             device: self.device,
-            dtype: self.dtype,
-            batch: self.batch.map(usize::from),
+            dtype,
+            batch,
             threads: self.threads.map(usize::from),
             checkpoint: CheckpointOptions { quick_gelu: self.quick_gelu, expect_sha256: self.expect_sha256.clone() },
         };
-        Ok(crate::model::load(source, &options)?)
+        crate::model::load(source, &options)
     }
 }
 

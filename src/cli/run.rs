@@ -10,9 +10,10 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::exit::{self, Failure};
-use super::{Compute, default_output, place, report, say};
-use crate::audit::{self, Request};
+use super::{Compute, Precision, default_output, place, report, say};
+use crate::audit::{self, Choice, Request};
 use crate::gate;
+use crate::model::ModelSource;
 use crate::report::check_templates;
 use crate::types::{Artifact, Audit, ProbePlan, Thumbnails, Verdict, write_probes};
 
@@ -83,24 +84,42 @@ impl Run {
         let folder = self.out.clone().map_or_else(|| default_output(&suite.name), Ok)?;
         let output = place::Output::open(&folder)?;
         let chunks = place::chunks(self.cache.as_deref(), &output)?;
-        let encoder = self.compute.load(&model)?;
+        let source: ModelSource = model.parse()?;
 
         let stop = stop_on_interrupt()?;
         let bar = progress(self.quiet);
-        let request = Request {
-            suite: &suite,
-            files: &files,
-            encoder: &*encoder,
-            chunks,
-            today: jiff::tz::Offset::UTC.to_datetime(started).date(),
-            thumbnails: self.thumbnails.map_or(Thumbnails::Full, Thumbnails::from),
-            progress: &|planned, done, computed| show(&bar, planned, done, computed),
-            stop: &stop,
+        let attempt = |batch: Option<usize>| {
+            let open = |dtype| self.compute.open_as(&source, dtype, batch);
+            let (encoder, precision) = match self.compute.dtype {
+                Precision::Is(dtype) => (open(dtype)?, None),
+                Precision::Auto => {
+                    let choice = Choice { suite: &suite, files: &files, chunks: &chunks, stop: &stop, open: &open };
+                    audit::choose(&choice).map(|(encoder, precision)| (encoder, Some(precision)))?
+                }
+            };
+            let done = audit::run(&Request {
+                suite: &suite,
+                files: &files,
+                encoder: &*encoder,
+                chunks: chunks.clone(),
+                today: jiff::tz::Offset::UTC.to_datetime(started).date(),
+                thumbnails: self.thumbnails.map_or(Thumbnails::Full, Thumbnails::from),
+                progress: &|planned, done, computed| show(&bar, planned, done, computed),
+                stop: &stop,
+            })?;
+            Ok((done, precision))
         };
-        let done = audit::run(&request);
+        let told = |batch| say::log(format!("memory ran out; starting again with a batch of {batch}"));
+        let found = audit::within_memory(self.compute.batch.map(usize::from), &told, attempt);
         bar.finish_and_clear();
-        let audit::Done { mut audit, chunks, plans, .. } = done?;
+        let ((done, precision), too_large) = found?;
+        let audit::Done { mut audit, chunks, plans, .. } = done;
+        if let Some(first) = too_large {
+            let batch = audit.numerics.batch;
+            audit.notes.push(format!("memory ran out with a batch of {first}; the whole audit ran with {batch}"));
+        }
 
+        audit.provenance.precision = precision;
         audit.provenance.started = seconds(started);
         audit.provenance.finished = seconds(jiff::Timestamp::now());
         audit.provenance.system = format!("{} {}", std::env::consts::OS, std::env::consts::ARCH);

@@ -92,7 +92,7 @@ impl ClipEncoder {
         // A pass changes nothing in the towers, so one that panicked left them whole.
         let clip = self.clip.lock().unwrap_or_else(PoisonError::into_inner);
         use_threads(self.numerics.threads);
-        Ok(no_grad(|| pass(&clip))?)
+        no_grad(|| pass(&clip)).map_err(|error| ModelError::from(error).of_pass(self.numerics.batch))
     }
 }
 

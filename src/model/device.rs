@@ -104,7 +104,7 @@ pub struct LoadOptions {
     pub device: DeviceChoice,
     /// In which precision.
     pub dtype: Dtype,
-    /// Images per forward pass; 32 on a CPU and 256 on CUDA by default.
+    /// Images per forward pass; by default 32 on a CPU, or less where memory is short, and 256 on CUDA.
     pub batch: Option<usize>,
     /// Threads inside one operator; every available core by default.
     pub threads: Option<usize>,
@@ -142,6 +142,36 @@ pub(super) fn open(options: &LoadOptions) -> Result<(Device, Numerics), ModelErr
         cpu_capability: cpu_capability(),
     };
     Ok((device, numerics))
+}
+
+/// The batch where nobody says: `usual`, halved until the values of so many pictures take at most a quarter of the memory.
+/// `values` are those of one picture that are alive at once, in f32.
+pub fn batch_within(usual: usize, values: usize, memory_bytes: u64) -> usize {
+    let room = memory_bytes / 4;
+    let needed = |batch: usize| (batch as u64).saturating_mul(values as u64).saturating_mul(size_of::<f32>() as u64);
+    std::iter::successors(Some(usual), |batch| Some(batch / 2))
+        .find(|&batch| batch <= 1 || needed(batch) <= room)
+        .unwrap_or(1)
+}
+
+/// The profile with the batch that a model of so many values a picture is run in. A GPU says only by failing how much
+/// memory it has; a system without enough of it kills the process, so that it is asked first.
+pub(super) fn sized(device: Device, numerics: Numerics, options: &LoadOptions, values: usize) -> Numerics {
+    match memory_bytes().filter(|_| device == Device::Cpu && options.batch.is_none()) {
+        Some(bytes) => Numerics { batch: batch_within(numerics.batch, values, bytes), ..numerics },
+        None => numerics,
+    }
+}
+
+/// The memory of this machine or, where that is less, of this container: all of it, because what is free changes from run to
+/// run and the batch must not.
+fn memory_bytes() -> Option<u64> {
+    let text = fs::read_to_string("/proc/meminfo").ok()?;
+    let total: u64 =
+        text.lines().find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB")?.parse().ok())?;
+    let limits = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
+    let limit: Option<u64> = limits.iter().find_map(|path| fs::read_to_string(path).ok()?.trim().parse().ok());
+    Some(total.saturating_mul(1024).min(limit.unwrap_or(u64::MAX)))
 }
 
 /// Tells libtorch how many threads the calling thread may use inside an operator; it keeps the number per thread.

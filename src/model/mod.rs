@@ -31,7 +31,7 @@ use std::path::PathBuf;
 use image::RgbImage;
 
 pub use checkpoint::{CheckpointOptions, sha256};
-pub use device::{DeviceChoice, Dtype, LIBTORCH, LoadOptions};
+pub use device::{DeviceChoice, Dtype, LIBTORCH, LoadOptions, batch_within};
 pub use export::write_embeddings;
 pub use random::ARCHITECTURES;
 pub use source::{MODELS, ModelSource, formats, load};
@@ -124,9 +124,17 @@ pub enum ModelError {
     /// A text, picture, tap or intervention does not fit the model. Exit code 3.
     #[error("{0}")]
     Input(String),
-    /// The device asked for cannot be used, or memory ran out. Exit code 5.
+    /// The device asked for cannot be used. Exit code 5.
     #[error("{0}")]
     Device(String),
+    /// Memory ran out. Exit code 5, when a smaller batch does not help.
+    #[error("memory ran out{} ({message}); use a device with more of it", of_batch(*batch))]
+    Memory {
+        /// Images of the pass; none outside one, as when weights are loaded.
+        batch: Option<usize>,
+        /// libtorch's words.
+        message: String,
+    },
     /// libtorch failed.
     #[error("libtorch: {0}")]
     Library(String),
@@ -140,6 +148,20 @@ pub enum ModelError {
     },
 }
 
+fn of_batch(batch: Option<usize>) -> String {
+    batch.map_or_else(String::new, |batch| format!(" in a pass of {batch}"))
+}
+
+impl ModelError {
+    /// The error of a pass of so many images: less of them need less memory.
+    fn of_pass(self, images: usize) -> Self {
+        match self {
+            Self::Memory { message, .. } => Self::Memory { batch: Some(images), message },
+            other => other,
+        }
+    }
+}
+
 impl From<tch::TchError> for ModelError {
     fn from(error: tch::TchError) -> Self {
         let text = match error {
@@ -149,7 +171,7 @@ impl From<tch::TchError> for ModelError {
         // What follows is a C++ stack trace.
         let message = text.split("\nException raised from").next().unwrap_or_default().trim();
         if message.contains("out of memory") || message.contains("can't allocate memory") {
-            Self::Device(format!("memory ran out ({message}); a smaller batch needs less"))
+            Self::Memory { batch: None, message: message.to_owned() }
         } else {
             Self::Library(message.to_owned())
         }

@@ -189,6 +189,11 @@ impl tower::Sizes for Sizes {
         self.dimension
     }
 
+    /// In the first stage a block's input, its shortcut and its output: three times [4 W, S/4, S/4].
+    fn live_values(&self) -> usize {
+        3 * EXPANSION * self.width * self.image_size.div_ceil(4).pow(2)
+    }
+
     fn architecture(&self) -> String {
         format!("ModifiedResNet {:?}, width {}", self.layers, self.width)
     }

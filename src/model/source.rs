@@ -76,6 +76,7 @@ pub fn load(source: &ModelSource, options: &LoadOptions) -> Result<Box<dyn Encod
         ModelSource::Folder(path) => (path.display().to_string(), read(path, &options.checkpoint)?),
         ModelSource::Random(name) => (format!("{name} with random weights"), random::checkpoint(name)?),
     };
+    let numerics = device::sized(device, numerics, options, checkpoint.configuration.vision.live_values());
     let compute = Compute { device, kind: options.dtype.kind() };
     Ok(Box::new(ClipEncoder::new(&name, checkpoint, compute, numerics)?))
 }

@@ -112,6 +112,9 @@ pub(super) trait Sizes: Debug + Send + Sync {
     /// Dimension of the embedding.
     fn dimension(&self) -> usize;
 
+    /// About how many values of one picture are alive at once where the tower is widest.
+    fn live_values(&self) -> usize;
+
     /// Name and sizes in one line (`ModifiedResNet [1, 2, 1, 1], width 32`).
     fn architecture(&self) -> String;
 

@@ -144,6 +144,13 @@ impl tower::Sizes for Sizes {
         self.dimension
     }
 
+    /// Of every token the residual stream, what goes into the block, and queries, keys and values with what they become, or
+    /// the hidden units twice; and of every head how much each token looks at each.
+    fn live_values(&self) -> usize {
+        let (tokens, Stack { width, hidden, heads, .. }) = (self.grid() * self.grid() + 1, &self.stack);
+        tokens * (2 * width + (4 * width).max(2 * hidden)) + heads * tokens * tokens
+    }
+
     fn architecture(&self) -> String {
         format!(
             "VisionTransformer of {} blocks, width {}, {} px patches",

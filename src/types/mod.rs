@@ -13,8 +13,8 @@ mod words;
 pub use audit::{
     AUDIT_SCHEMA, Artifact, Audit, Bar, Baseline, Bound, Change, CurvePoint, Delta, Detectable, Direction, Estimate,
     EstimateError, Evidence, Exhibit, ExhibitKind, FileRecord, Finding, Judgement, MeasureRecord, Measurement,
-    ModelRecord, Numerics, Origin, Prediction, Provenance, Quantity, Quarantined, Scale, Series, SetRecord, Severity,
-    Simultaneous, StatisticRecord, SuiteRecord, Test, Thumbnails, Value, Verdict, WaiverRecord,
+    ModelRecord, Numerics, Origin, Precision, Prediction, Provenance, Quantity, Quarantined, Scale, Series, SetRecord,
+    Severity, Simultaneous, StatisticRecord, SuiteRecord, Test, Thumbnails, Trial, Value, Verdict, WaiverRecord,
 };
 pub(crate) use kinds::kinds;
 pub use kinds::{Kind, Problem};

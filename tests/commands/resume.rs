@@ -174,3 +174,25 @@ fn a_damaged_chunk_is_made_anew() {
         assert_eq!(place.record("out"), record);
     }
 }
+
+/// Which precision is faster is the machine's to say; that the run that goes on takes the same one is not.
+#[test]
+fn a_chosen_precision_stays_chosen() {
+    let place = Place::new();
+    let command = ["run", "suite.yaml", "--threads", "1", "--dtype", "auto", "--out", "out"];
+    assert_eq!(place.say(&command).code, Some(0));
+    let record = place.audit_json("out");
+    let precision = &record["provenance"]["precision"];
+    assert_eq!((&precision["sample"], precision["trials"].as_array().unwrap().len()), (&42.into(), 2), "{precision}");
+    assert_eq!(record["numerics"]["dtype"], precision["chosen"]);
+    let bf16 = &precision["trials"][1];
+    assert!(bf16["cosine"].as_f64().unwrap() > 0.99, "{bf16}");
+    let before = place.record("out");
+    let said = place.say(&command);
+    assert_eq!((said.code, said.counted()), (Some(0), (0, 42)), "{said:?}");
+    assert_eq!(place.record("out"), before);
+    assert!(place.temporary("out").is_empty());
+    // Where there is no suite, there is nothing to compare on.
+    let said = place.say(&["inspect", "reference", "--dtype", "auto"]);
+    assert!(said.code == Some(2) && said.err.contains("give f32, bf16 or f16"), "{said:?}");
+}

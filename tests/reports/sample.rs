@@ -615,6 +615,7 @@ pub(crate) fn audit() -> Audit {
                 Artifact { name: "audit.json".to_owned(), about: "the record this page is made from".to_owned() },
                 Artifact { name: "measurements.csv".to_owned(), about: "one row per measurement".to_owned() },
             ],
+            precision: None,
         },
         model: model(),
         numerics: Numerics {

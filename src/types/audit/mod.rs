@@ -16,8 +16,8 @@ pub use finding::{
     Bound, Detectable, Evidence, Finding, Origin, Prediction, Quarantined, Severity, Verdict, WaiverRecord,
 };
 pub use provenance::{
-    Artifact, FileRecord, MeasureRecord, ModelRecord, Numerics, Provenance, SetRecord, StatisticRecord, SuiteRecord,
-    Thumbnails,
+    Artifact, FileRecord, MeasureRecord, ModelRecord, Numerics, Precision, Provenance, SetRecord, StatisticRecord,
+    SuiteRecord, Thumbnails, Trial,
 };
 
 /// Version of the schema. A reader refuses versions it does not know.

@@ -180,4 +180,42 @@ pub struct Provenance {
     pub probes_reused: usize,
     /// Files beside the record.
     pub artifacts: Vec<Artifact>,
+    /// How the precision was chosen, where the program chose it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub precision: Option<Precision>,
+}
+
+/// How a precision was chosen: every one was tried on the same probes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Precision {
+    /// Probes tried, spread over sets and groups.
+    pub sample: usize,
+    /// The fastest that agrees with f32.
+    pub chosen: String,
+    /// What came of each, f32 first.
+    pub trials: Vec<Trial>,
+}
+
+/// One precision against f32.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Trial {
+    /// `f32`, `bf16` or `f16`.
+    pub dtype: String,
+    /// Images that the model embedded in a second.
+    pub images_per_second: f64,
+    /// Smallest cosine between the embeddings, or the activations of a tap, of one probe here and in f32.
+    pub cosine: f64,
+    /// Probes that have an answer in one of the two only.
+    pub lost: usize,
+    /// Predictions compared: probes times readouts.
+    pub predictions: usize,
+    /// Predictions whose first label is another one than in f32.
+    pub flipped: usize,
+    /// The largest distance, among those, between the first two probabilities of f32.
+    pub margin: f64,
+    /// Whether that is agreement.
+    pub agrees: bool,
+    /// Why it could not be tried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
 }
