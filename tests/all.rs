@@ -8,6 +8,7 @@ mod dose;
 mod encoder;
 mod formats;
 mod gates;
+mod hugging;
 mod measures;
 mod observing;
 mod pictures;

@@ -37,7 +37,12 @@ fn tiny_entries() -> Vec<Entry> {
 
 /// The tensors of a checkpoint, by name.
 pub(super) fn entries(folder: &Path) -> Vec<Entry> {
-    let bytes = fs::read(folder.join(WEIGHTS)).unwrap();
+    entries_of(&folder.join(WEIGHTS))
+}
+
+/// The tensors of a safetensors file, by name.
+pub(super) fn entries_of(path: &Path) -> Vec<Entry> {
+    let bytes = fs::read(path).unwrap();
     let file = SafeTensors::deserialize(&bytes).unwrap();
     let mut entries: Vec<Entry> = file
         .iter()
@@ -408,7 +413,10 @@ fn sources_are_named_or_paths() {
     assert!("hf://org/name@main".parse::<ModelSource>().unwrap_err().to_string().contains("nothing is downloaded"));
     assert!("".parse::<ModelSource>().is_err());
     assert_eq!(MODELS.iter().map(|kind| kind.name).collect::<Vec<_>>(), ["reference"]);
-    assert_eq!(formats().iter().map(|kind| kind.name).collect::<Vec<_>>(), ["open_clip folder", "file of weights"]);
+    assert_eq!(
+        formats().iter().map(|kind| kind.name).collect::<Vec<_>>(),
+        ["open_clip folder", "Hugging Face folder", "file of weights"]
+    );
 }
 
 proptest! {

@@ -12,26 +12,26 @@ use tempfile::TempDir;
 use super::checkpoints::{CONFIGURATION, WEIGHTS, entries, open, problems, serialise};
 use super::encoder::{Golden, TEXTS, golden_folder, pictures, texts};
 
-fn formats() -> PathBuf {
+pub(super) fn formats() -> PathBuf {
     golden_folder().join("formats")
 }
 
-fn open_with(path: &Path, checkpoint: CheckpointOptions) -> Result<Box<dyn Encoder>, ModelError> {
+pub(super) fn open_with(path: &Path, checkpoint: CheckpointOptions) -> Result<Box<dyn Encoder>, ModelError> {
     let device = DeviceChoice::Cpu;
     let options = LoadOptions { device, batch: Some(4), threads: Some(1), checkpoint, ..LoadOptions::default() };
     load(&ModelSource::Folder(path.to_owned()), &options)
 }
 
-fn asked(quick_gelu: bool) -> CheckpointOptions {
+pub(super) fn asked(quick_gelu: bool) -> CheckpointOptions {
     CheckpointOptions { quick_gelu: Some(quick_gelu), ..CheckpointOptions::default() }
 }
 
-fn fact<'a>(encoder: &'a dyn Encoder, name: &str) -> &'a str {
+pub(super) fn fact<'a>(encoder: &'a dyn Encoder, name: &str) -> &'a str {
     &encoder.info().record.facts.iter().find(|(found, _)| found == name).unwrap().1
 }
 
 /// A folder with copies of golden files, each under a name of its own.
-fn folder_of(files: &[(&str, &str)]) -> TempDir {
+pub(super) fn folder_of(files: &[(&str, &str)]) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     for (from, to) in files {
         fs::copy(formats().join(from), folder.path().join(to)).unwrap();
@@ -48,7 +48,7 @@ fn file(name: &str, bytes: &[u8]) -> (TempDir, PathBuf) {
 }
 
 /// Features and fingerprint are those of the references.
-fn agrees(encoder: &dyn Encoder, model: &str) {
+pub(super) fn agrees(encoder: &dyn Encoder, model: &str) {
     let golden = Golden::read("formats/features");
     assert_eq!(golden.1["texts"], serde_json::json!(TEXTS));
     let (prefix, key) = if model == "resnet" { ("resnet.", "resnet") } else { ("", "fingerprint") };

@@ -11,7 +11,7 @@ use super::blob::Blob;
 use super::block::Activation;
 use super::tensors::Tensors;
 use super::tokenizer::Tokenizer;
-use super::{ModelError, lone, openclip, text, tower};
+use super::{ModelError, hugging, lone, openclip, text, tower};
 use crate::types::{FileRecord, Fingerprint, Kind};
 
 /// A layout of files on disk that can be read.
@@ -25,7 +25,7 @@ pub(super) struct Format {
 }
 
 /// Every format, in the order in which they are tried. A new one is a file of its own and a line here.
-pub(super) const FORMATS: &[Format] = &[openclip::FORMAT, lone::FORMAT];
+pub(super) const FORMATS: &[Format] = &[openclip::FORMAT, hugging::FORMAT, lone::FORMAT];
 
 /// What is said of a checkpoint besides its files.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -104,6 +104,15 @@ pub(super) struct Parts {
     pub(super) tensors: Result<Tensors, Vec<String>>,
     /// What a reader of the record should know of how the files were read.
     pub(super) facts: Vec<(String, String)>,
+    /// The tokenizer's merges, where the files bring them.
+    pub(super) merges: Option<Merges>,
+}
+
+/// The merges a tokenizer was saved with.
+pub(super) struct Merges {
+    pub(super) file: String,
+    /// As [`Tokenizer::sha256`] makes it.
+    pub(super) sha256: String,
 }
 
 /// What a configuration says about a model.
@@ -118,6 +127,18 @@ pub(super) struct Configuration {
     pub(super) mean: [f64; 3],
     /// Standard deviation of red, green and blue.
     pub(super) std: [f64; 3],
+    /// What a canonical tensor or key of open_clip is called in the files, where they call it otherwise.
+    pub(super) called: Option<fn(&str) -> Option<String>>,
+}
+
+impl Configuration {
+    /// A problem with a canonical name or key, and what the files call it.
+    fn of_files(&self, name: &str, problem: String) -> String {
+        match self.called.and_then(|called| called(name)) {
+            Some(called) => format!("{problem} (in the files: {called})"),
+            None => problem,
+        }
+    }
 }
 
 /// A model in canonical form, checked, not yet on any device.
@@ -168,7 +189,7 @@ pub(super) fn refuse(path: &Path, problems: Vec<String>) -> ModelError {
 /// # Errors
 /// Listing every problem of configuration and tensors.
 pub(super) fn assemble(path: &Path, parts: Parts) -> Result<Checkpoint, ModelError> {
-    let Parts { format, files, configuration, tensors, facts } = parts;
+    let Parts { format, files, configuration, tensors, facts, merges } = parts;
     let (configuration, tensors) = match (configuration, tensors) {
         (Ok(configuration), Ok(tensors)) => (configuration, tensors),
         (configuration, tensors) => {
@@ -178,8 +199,12 @@ pub(super) fn assemble(path: &Path, parts: Parts) -> Result<Checkpoint, ModelErr
     };
     let mut problems = compare(&configuration, &tensors);
     let tokenizer = Tokenizer::new(configuration.text.vocabulary, configuration.text.context_length);
-    if let Err(error) = &tokenizer {
-        problems.push(format!("tokenizer: {error}"));
+    match (&tokenizer, merges) {
+        (Err(error), _) => problems.push(format!("tokenizer: {error}")),
+        (Ok(tokenizer), Some(Merges { file, sha256 })) if tokenizer.sha256() != sha256 => {
+            problems.push(format!("{file}: lists other merges than CLIP's: another tokenizer is not supported"));
+        }
+        _ => {}
     }
     let logit_scale = match logit_scale(&tensors) {
         Ok(scale) => scale,
@@ -226,8 +251,12 @@ fn compare(configuration: &Configuration, tensors: &Tensors) -> Vec<String> {
     problems.extend(configuration.text.problems());
     // A wrong configuration over whole tensors is one problem, not a hundred misshaped tensors; a broken tensor under a
     // right configuration likewise. So the differences are told against whichever of the two explains the file better.
-    let by_tensors = tensors.differences(&expected(&*vision, &text));
-    let by_configuration = tensors.differences(&expected(&*configuration.vision, &configuration.text));
+    let differences = |expected: &[(String, Vec<usize>)]| -> Vec<String> {
+        let found = tensors.differences(expected).into_iter();
+        found.map(|(name, problem)| configuration.of_files(&name, problem)).collect()
+    };
+    let by_tensors = differences(&expected(&*vision, &text));
+    let by_configuration = differences(&expected(&*configuration.vision, &configuration.text));
     // The model is built by the configuration: unless a problem stands already, its differences are the ones that count.
     let told = problems.is_empty() || by_configuration.len() <= by_tensors.len();
     problems.extend(if told { by_configuration } else { by_tensors });
@@ -253,6 +282,8 @@ fn mismatches(configuration: &Configuration, vision: &dyn tower::Sizes, text: &t
         .chain(of_text.map(|(name, said, found)| (name, said.to_string(), found.to_string())))
         .chain([layer_scale])
         .filter(|(_, said, found)| said != found)
-        .map(|(name, said, found)| format!("{name} is {said} in the configuration, {found} in the tensors"))
+        .map(|(name, said, found)| {
+            configuration.of_files(name, format!("{name} is {said} in the configuration, {found} in the tensors"))
+        })
         .collect()
 }

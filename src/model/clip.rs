@@ -209,7 +209,7 @@ impl Rows {
 
 /// Everything a reader of the record should know of a checkpoint.
 fn describe(name: &str, checkpoint: &Checkpoint) -> ModelInfo {
-    let Configuration { vision, text, activation, activation_reason, mean, std } = &checkpoint.configuration;
+    let Configuration { vision, text, activation, activation_reason, mean, std, .. } = &checkpoint.configuration;
     let (tensors, values) = checkpoint.tensors.count();
     let activation = match activation {
         Activation::QuickGelu => "QuickGELU, x * sigmoid(1.702 x)",

@@ -90,6 +90,7 @@ fn read(path: &Path, options: &CheckpointOptions) -> Result<Parts, Vec<String>> 
         configuration: Ok(configuration),
         tensors,
         facts,
+        merges: None,
     })
 }
 
@@ -161,7 +162,7 @@ fn configure(
     let activation = options.activation(activation);
     match (tower::recognise(&vision), activation) {
         (Some(vision), Ok((activation, activation_reason))) if problems.is_empty() => {
-            Ok(Configuration { vision, text, activation, activation_reason, mean: MEAN, std: STD })
+            Ok(Configuration { vision, text, activation, activation_reason, mean: MEAN, std: STD, called: None })
         }
         (vision, activation) => {
             problems.extend(activation.err());

@@ -11,10 +11,11 @@ use serde_json::Value;
 use super::blob::Blob;
 use super::block::Activation;
 use super::checkpoint::{CheckpointOptions, Configuration, Format, Parts};
+use super::settings::{Settings, equal};
 use super::tensors::Tensors;
+use super::text;
 use super::tower::{self, Patches, TokenPool, Vision};
 use super::weights::{self, of_file};
-use super::{json, text};
 use crate::types::Kind;
 
 /// Name of the configuration in a folder.
@@ -102,7 +103,7 @@ pub(super) fn read(
     };
     weights.unchanged().map_err(|problem| vec![problem])?;
     let files = vec![configuration.record().clone(), weights.record().clone()];
-    Ok(Parts { format: FORMAT.kind.name, files, configuration: configured, tensors, facts })
+    Ok(Parts { format: FORMAT.kind.name, files, configuration: configured, tensors, facts, merges: None })
 }
 
 /// Whether a configuration decides on the activation.
@@ -210,13 +211,9 @@ const SECTIONS: &[&str] = &["model_cfg", "model_cfg.vision_cfg", "model_cfg.text
 
 /// Reads the configuration; all its problems together.
 pub(super) fn configure(bytes: &[u8]) -> Result<Configuration, Vec<String>> {
-    let (value, duplicates) =
-        json::parse(bytes).map_err(|error| vec![format!("{CONFIGURATION}: not JSON: {error}")])?;
-    let mut reader = Reader { root: &value, problems: Vec::new() };
-    for key in duplicates {
-        reader.problems.push(format!("`{key}` stands twice"));
-    }
-    reader.refuse_unknown("", &value);
+    let mut reader = Settings::parse(bytes).map_err(|problem| vec![format!("{CONFIGURATION}: {problem}")])?;
+    let root = reader.root().clone();
+    reader.refuse_unknown("", &root);
     for section in ["model_cfg", "model_cfg.vision_cfg", "model_cfg.text_cfg"] {
         if reader.get(section).is_none() {
             reader.problems.push(format!("{section} is missing"));
@@ -245,36 +242,24 @@ pub(super) fn configure(bytes: &[u8]) -> Result<Configuration, Vec<String>> {
         vocabulary: reader.size("model_cfg.text_cfg.vocab_size", 49408),
         width: text_width,
         heads: reader.size("model_cfg.text_cfg.heads", 8),
-        layers: reader.size("model_cfg.text_cfg.layers", 12),
+        layers: reader.count("model_cfg.text_cfg.layers", 12),
         hidden: reader.hidden("model_cfg.text_cfg.mlp_ratio", text_width),
         layer_scale: reader.get("model_cfg.text_cfg.ls_init_value").is_some(),
         dimension,
     };
     reader.check_text_pool(text.vocabulary);
     let (activation, activation_reason) = reader.activation();
-    let (mean, std) = (reader.colours("preprocess_cfg.mean", MEAN), reader.colours("preprocess_cfg.std", STD));
-    if std.iter().any(|&value| value <= 0.0) {
-        reader.problems.push(format!("preprocess_cfg.std is {std:?}, expected numbers above 0"));
-    }
+    let (mean, std) = (reader.colours("preprocess_cfg.mean", MEAN), reader.deviations("preprocess_cfg.std", STD));
     match vision {
         Some(vision) if reader.problems.is_empty() => {
-            Ok(Configuration { vision, text, activation, activation_reason, mean, std })
+            Ok(Configuration { vision, text, activation, activation_reason, mean, std, called: None })
         }
-        _ => Err(reader.problems.into_iter().map(|problem| format!("{CONFIGURATION}: {problem}")).collect()),
+        _ => Err(of_file(CONFIGURATION, reader.problems)),
     }
 }
 
-struct Reader<'a> {
-    root: &'a Value,
-    problems: Vec<String>,
-}
-
-impl<'a> Reader<'a> {
-    /// The value at a dotted path; a null is as good as none, as in open_clip's own defaults.
-    fn get(&self, path: &str) -> Option<&'a Value> {
-        path.split('.').try_fold(self.root, |value, key| value.get(key)).filter(|value| !value.is_null())
-    }
-
+/// What only a configuration of open_clip has.
+impl Settings {
     /// Walks the sections and refuses what is neither known nor neutral.
     fn refuse_unknown(&mut self, path: &str, value: &Value) {
         let Some(entries) = value.as_object() else {
@@ -320,9 +305,9 @@ impl<'a> Reader<'a> {
         Patches {
             side: self.side(&section("patch_size"), default.side),
             hidden: self.hidden(&section("mlp_ratio"), width),
-            pre_norm: !self.flag(&section("no_ln_pre")),
+            pre_norm: !self.flag(&section("no_ln_pre"), false),
             pool,
-            norm_after_pool: self.flag(&section("final_ln_after_pool")),
+            norm_after_pool: self.flag(&section("final_ln_after_pool"), false),
             layer_scale: self.get(&section("ls_init_value")).is_some(),
         }
     }
@@ -340,31 +325,6 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// True or false; false where nothing is said.
-    fn flag(&mut self, path: &str) -> bool {
-        match self.get(path) {
-            None => false,
-            Some(Value::Bool(value)) => *value,
-            Some(other) => {
-                self.problems.push(format!("{path} is {other}, expected true or false"));
-                false
-            }
-        }
-    }
-
-    /// What one of some names stands for.
-    fn choice<T: Copy>(&mut self, path: &str, names: &[(&str, T)], default: T) -> T {
-        let Some(value) = self.get(path) else { return default };
-        match names.iter().find(|(name, _)| value.as_str() == Some(name)) {
-            Some((_, choice)) => *choice,
-            None => {
-                let names: Vec<String> = names.iter().map(|(name, _)| format!("\"{name}\"")).collect();
-                self.problems.push(format!("{path} is {value}, only {} is supported", names.join(" or ")));
-                default
-            }
-        }
-    }
-
     /// The text feature is read at the end-of-text token: the highest id, or that id asked for by its number.
     fn check_text_pool(&mut self, vocabulary: usize) {
         let path = "model_cfg.text_cfg.pool_type";
@@ -374,41 +334,6 @@ impl<'a> Reader<'a> {
             Some((_, Some("eos"))) if end == Some(vocabulary as u64 - 1) => {}
             Some((value, _)) => {
                 self.problems.push(format!("{path} is {value}: another text pooling is not supported"));
-            }
-        }
-    }
-
-    /// A number of things, at least 1.
-    fn size(&mut self, path: &str, default: impl Into<Option<usize>>) -> usize {
-        let Some(value) = self.get(path) else {
-            return default.into().unwrap_or_else(|| {
-                self.problems.push(format!("{path} is missing"));
-                1
-            });
-        };
-        // The bound keeps products of sizes far from overflow; the largest real size is a vocabulary.
-        match value.as_u64().and_then(|size| usize::try_from(size).ok()).filter(|size| (1..=1 << 20).contains(size)) {
-            Some(size) => size,
-            None => {
-                let problem = format!("{path} is {value}, expected a whole number from 1 to {}", 1 << 20);
-                self.problems.push(problem);
-                1
-            }
-        }
-    }
-
-    /// The side of a square picture, given as one number or as two equal ones.
-    fn side(&mut self, path: &str, default: usize) -> usize {
-        let pair = self.get(path).and_then(Value::as_array).map(|sides| match sides.as_slice() {
-            [height, width] if height == width => height.as_u64().and_then(|side| usize::try_from(side).ok()),
-            _ => None,
-        });
-        match pair {
-            None => self.size(path, default),
-            Some(Some(side)) if (1..=1 << 20).contains(&side) => side,
-            Some(_) => {
-                self.problems.push(format!("{path} is no square: only square pictures and patches are supported"));
-                default
             }
         }
     }
@@ -445,28 +370,6 @@ impl<'a> Reader<'a> {
                 (Activation::Gelu, String::new())
             }
         }
-    }
-
-    /// Three numbers for red, green and blue.
-    fn colours(&mut self, path: &str, default: [f64; 3]) -> [f64; 3] {
-        let Some(value) = self.get(path) else { return default };
-        let numbers: Option<Vec<f64>> = value.as_array().and_then(|values| values.iter().map(Value::as_f64).collect());
-        match numbers.and_then(|numbers| <[f64; 3]>::try_from(numbers).ok()) {
-            Some(numbers) => numbers,
-            None => {
-                let problem = format!("{path} is {value}, expected three numbers");
-                self.problems.push(problem);
-                default
-            }
-        }
-    }
-}
-
-/// Equality of JSON values that takes 4 and 4.0 for one number.
-fn equal(value: &Value, literal: &str) -> bool {
-    match serde_json::from_str::<Value>(literal) {
-        Ok(neutral) => *value == neutral || (value.is_number() && value.as_f64() == neutral.as_f64()),
-        Err(_) => false,
     }
 }
 

@@ -83,6 +83,7 @@ pub(super) fn checkpoint(name: &str) -> Result<Checkpoint, ModelError> {
             configuration: Ok(configuration),
             tensors: Ok(Tensors::drawn(drawn)),
             facts: Vec::new(),
+            merges: None,
         },
     )
 }

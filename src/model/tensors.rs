@@ -97,30 +97,77 @@ impl Tensors {
         (0..).zip(&numbers).take_while(|(expected, number)| expected == *number).count()
     }
 
-    /// Everything in which these tensors differ from the expected names and shapes.
-    pub(super) fn differences(&self, expected: &[(String, Vec<usize>)]) -> Vec<String> {
+    /// Everything in which these tensors differ from the expected names and shapes, with the name it is about.
+    pub(super) fn differences(&self, expected: &[(String, Vec<usize>)]) -> Vec<(String, String)> {
         let mut problems = Vec::new();
         for (name, shape) in expected {
             match self.shape(name) {
-                None => problems.push(format!("tensor `{name}` {shape:?} is missing")),
+                None => problems.push((name.clone(), format!("tensor `{name}` {shape:?} is missing"))),
                 Some(found) if found != *shape => {
-                    problems.push(format!("tensor `{name}` has shape {found:?}, expected {shape:?}"));
+                    let problem = format!("tensor `{name}` has shape {found:?}, expected {shape:?}");
+                    problems.push((name.clone(), problem));
                 }
                 Some(_) => {}
             }
         }
         let known: BTreeSet<&str> = expected.iter().map(|(name, _)| name.as_str()).collect();
         for name in self.values.keys().filter(|name| !known.contains(name.as_str())) {
-            problems.push(format!("tensor `{name}` is not expected"));
+            problems.push((name.clone(), format!("tensor `{name}` is not expected")));
         }
         for (name, shape) in &self.counters {
             let belongs =
                 name.strip_suffix(COUNTER).is_some_and(|norm| known.contains(format!("{norm}running_var").as_str()));
             if !belongs || !shape.is_empty() {
-                problems.push(format!("tensor `{name}` {shape:?} is not expected"));
+                problems.push((name.clone(), format!("tensor `{name}` {shape:?} is not expected")));
             }
         }
         problems
+    }
+
+    /// The same tensors by other names. Parts are joined along their first side, in order.
+    ///
+    /// # Errors
+    /// Every name without a place, and every part without the others or unlike them.
+    pub(super) fn renamed(mut self, place: impl Fn(&str) -> Option<Place>) -> Result<Self, Vec<String>> {
+        let mut problems = Vec::new();
+        let mut joined: BTreeMap<String, Vec<Option<(String, Tensor)>>> = BTreeMap::new();
+        for (name, tensor) in std::mem::take(&mut self.values) {
+            match place(&name) {
+                Some(Place { name: canonical, part, parts }) => {
+                    let places = joined.entry(canonical).or_default();
+                    places.resize_with(parts, || None);
+                    if let Some(free) = places.get_mut(part) {
+                        *free = Some((name, tensor));
+                    }
+                }
+                None => problems.push(format!("tensor `{name}` is not expected")),
+            }
+        }
+        for (name, parts) in joined {
+            let expected = parts.len();
+            let whole: Vec<(String, Tensor)> = parts.into_iter().flatten().collect();
+            if whole.len() < expected {
+                let there: Vec<String> = whole.iter().map(|(name, _)| format!("`{name}`")).collect();
+                problems.push(format!("of query, key and value only {} is there", there.join(" and ")));
+                continue;
+            }
+            let unlike = whole.iter().find(|(_, tensor)| tensor.size() != whole[0].1.size());
+            if let Some((other, tensor)) = unlike {
+                let (first, shapes) = (&whole[0].0, (shape_of(&whole[0].1), shape_of(tensor)));
+                problems
+                    .push(format!("tensors `{first}` {:?} and `{other}` {:?} are of unlike shape", shapes.0, shapes.1));
+                continue;
+            }
+            let tensors: Vec<&Tensor> = whole.iter().map(|(_, tensor)| tensor).collect();
+            match tensors.as_slice() {
+                [one] => drop(self.values.insert(name, one.shallow_clone())),
+                several => match Tensor::f_cat(several, 0) {
+                    Ok(tensor) => drop(self.values.insert(name, tensor)),
+                    Err(error) => problems.push(format!("tensor `{name}` cannot be joined: {error}")),
+                },
+            }
+        }
+        if problems.is_empty() { Ok(self) } else { Err(problems) }
     }
 
     /// Takes a tensor out; the towers take every one.
@@ -180,6 +227,13 @@ impl Tensors {
         }
         Ok(Fingerprint(hexadecimal(hasher)))
     }
+}
+
+/// Where a tensor belongs, as the whole or as one of several parts.
+pub(super) struct Place {
+    pub(super) name: String,
+    pub(super) part: usize,
+    pub(super) parts: usize,
 }
 
 /// A finished hash in lower-case hexadecimal.
