@@ -1,4 +1,5 @@
-//! Lists what ships inside the program (everything under `suites/`) and the commit it is built from.
+//! Lists what ships inside the program (everything under `suites/`), the commit it is built from, and where a program that is
+//! not packed finds libtorch.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -39,6 +40,15 @@ fn main() -> io::Result<()> {
         .collect();
     let table = format!("&[\n{lines}]\n");
     fs::write(PathBuf::from(env::var("OUT_DIR").unwrap_or_default()).join("suites.rs"), table)?;
+
+    // The run path of .cargo/config.toml knows .libtorch beside the build folder. With another library or another build folder
+    // the program needs to be told; what is packed must not name a folder of this machine.
+    println!("cargo:rerun-if-env-changed=LIBTORCH");
+    let libtorch = env::var("LIBTORCH").unwrap_or_default();
+    let unpacked = env::var("PROFILE").is_ok_and(|profile| profile == "debug");
+    if unpacked && env::var("CARGO_CFG_TARGET_OS").is_ok_and(|system| system == "linux") && !libtorch.is_empty() {
+        println!("cargo:rustc-link-arg=-Wl,-rpath,{}/lib", root.join(libtorch).display());
+    }
 
     // Inside a checkout the commit names the program; a source archive has none and says so. Whether it is dirty depends on
     // every source, so that each of them is watched; the index is not, since any look at the state touches it.

@@ -2,6 +2,7 @@
 
 mod automation;
 mod bench;
+mod check;
 mod faults;
 mod inputs;
 mod place;

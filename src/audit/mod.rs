@@ -1,6 +1,7 @@
 //! The whole pipeline in one screen, and the only place where the stages meet: suite -> plan -> observations ->
 //! measurements -> findings -> evidence -> record.
 
+mod cost;
 mod evidence;
 mod perception;
 mod precision;
@@ -22,6 +23,7 @@ use crate::probe::{Files, Generate};
 use crate::suite::{self, PlanError, Suite};
 use crate::types::{AUDIT_SCHEMA, Audit, Observations, ProbePlan, Provenance, Tap, Thumbnails};
 
+pub use cost::{Cost, Question, Time, cost};
 pub use precision::{Choice, choose};
 pub use record::probes;
 

@@ -10,6 +10,7 @@ use rayon::prelude::*;
 use super::exit::Failure;
 use super::{Compute, exit, place, say};
 use crate::audit::{self, probes};
+use crate::model::Dtype;
 use crate::observe::Renderer;
 use crate::pixels::encode_png;
 use crate::sheet::{self, Card, Cell, Picture, Section, Sheet};
@@ -56,7 +57,12 @@ impl Preview {
         let placed = place::suite(&self.suite)?;
         let side = match self.image_size {
             Some(side) => side,
-            None => self.compute.load(&placed.model(self.model.as_deref())?)?.info().image_size,
+            None => {
+                self.compute
+                    .open_as(&placed.model(self.model.as_deref())?.parse()?, Dtype::F32, None)?
+                    .info()
+                    .image_size
+            }
         };
         let place::Placed { suite, files } = placed;
         let planned = suite::plan(&suite, &files, side)?;

@@ -3,6 +3,7 @@
 //! A chunk is a file named by everything its contents depend on. What is finished is never computed again, so caching
 //! and resuming after a kill are one mechanism. Pixels exist only for the chunks in flight.
 
+mod found;
 mod key;
 mod render;
 
@@ -22,11 +23,12 @@ use crate::types::{
     read_chunk, write_chunk,
 };
 
+pub use found::{Found, found, unfinished};
 pub use key::{Sources, sources};
 pub use render::Renderer;
 
 /// Probes per chunk: some seconds of work for a large model on a CPU, some megabytes of pixels.
-const CHUNK_PROBES: usize = 256;
+pub const CHUNK_PROBES: usize = 256;
 
 /// What to observe, with what, and where finished chunks stand.
 pub struct Job<'a> {
