@@ -35,8 +35,9 @@ parity: libtorch .venv/made
 	.venv/bin/pip install --quiet --requirement $<
 	touch $@
 
-# The report in a real browser: requests, errors, accessibility, validity.
-browser:
+# The report in a real browser: requests, errors, accessibility, validity. Needs Chromium, Node 20 and Java 17; CI runs it
+# beside the tests.
+browser: libtorch
 	scripts/browser-check
 
 # The program with libtorch beside it, as an archive that runs wherever it is unpacked.

@@ -49,7 +49,7 @@
   };
   const save = () => {
     const state = new URLSearchParams();
-    for (const [key, values] of chosen()) state.set(key, values.join(","));
+    for (const [key, values] of chosen()) values.forEach((value) => state.append(key, value));
     if (search.value.trim()) state.set("text", search.value.trim());
     const hash = state.toString();
     history.replaceState(null, "", hash ? `#${hash}` : location.pathname + location.search);
@@ -58,7 +58,7 @@
     const hash = location.hash.slice(1);
     if (!hash.includes("=")) return reveal(hash);
     const state = new URLSearchParams(hash);
-    for (const box of boxes) box.checked = (state.get(box.dataset.filter) || "").split(",").includes(box.value);
+    for (const box of boxes) box.checked = state.getAll(box.dataset.filter).includes(box.value);
     search.value = state.get("text") || "";
     apply();
   };

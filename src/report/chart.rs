@@ -342,7 +342,7 @@ struct BarRow {
 }
 
 impl BarChart {
-    fn new(value_title: &str, scale: Scale, bars: &[Bar]) -> Self {
+    pub(super) fn new(value_title: &str, scale: Scale, bars: &[Bar]) -> Self {
         let mut values: Vec<f64> = bars.iter().filter_map(|bar| measured(&bar.value)).flat_map(bounds).collect();
         values.push(0.0);
         let (low, high) = range(&values, 4);

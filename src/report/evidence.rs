@@ -9,7 +9,9 @@ use serde::Serialize;
 use super::text;
 use crate::types::{Audit, Evidence, Finding, Prediction, ProbeId};
 
-/// Evidence drawn per finding and on the page, worst findings first; the ids of the rest are printed.
+/// Cited probes in the table of a finding; the rest are named.
+const TABLED: usize = 50;
+/// Evidence drawn per finding and on the page, worst findings first; the table has the rest.
 const PICTURED: usize = 6;
 const PICTURED_ON_PAGE: usize = 300;
 /// Thumbnails embedded in one page. What exceeds it is said to be in the record.
@@ -58,6 +60,27 @@ struct Guess {
     mark: &'static str,
 }
 
+/// Every probe a finding cites, with what the model said of it and of its twins.
+#[derive(Serialize)]
+pub(super) struct ProbeTable {
+    /// Whether a column for the clean and for the control twin is needed.
+    has_clean: bool,
+    has_control: bool,
+    rows: Vec<ProbeRow>,
+    /// Ids of cited probes the record says no more of.
+    others: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct ProbeRow {
+    probe: String,
+    cluster: String,
+    facts: Vec<(String, String)>,
+    clean: Option<Guess>,
+    said: Option<Guess>,
+    control: Option<Guess>,
+}
+
 /// Draws probes from the record's evidence, and keeps the page's pictures within their budget.
 pub(super) struct Pictures<'a> {
     by_id: BTreeMap<&'a ProbeId, &'a Evidence>,
@@ -75,13 +98,41 @@ impl<'a> Pictures<'a> {
         }
     }
 
-    /// The cited probes that are drawn, and the ids of those that are not.
-    pub(super) fn exemplars(&mut self, finding: &Finding, readout: &str) -> (Vec<Exemplar>, Vec<String>) {
+    /// The first cited probes, to be drawn with their twins.
+    pub(super) fn exemplars(&mut self, finding: &Finding, readout: &str) -> Vec<Exemplar> {
         let room = PICTURED.min(PICTURED_ON_PAGE.saturating_sub(self.drawn));
-        let known = finding.evidence.iter().filter(|probe| self.by_id.contains_key(probe));
-        let shown: Vec<&ProbeId> = known.take(room).collect();
-        let others = finding.evidence.iter().filter(|probe| !shown.contains(probe)).map(ToString::to_string).collect();
-        (shown.into_iter().filter_map(|probe| self.exemplar(probe, readout)).collect(), others)
+        finding.evidence.iter().filter_map(|probe| self.exemplar(probe, readout)).take(room).collect()
+    }
+
+    /// All of them as a table.
+    pub(super) fn table(&self, finding: &Finding, readout: &str) -> ProbeTable {
+        let first = |evidence: &Evidence, attack: &BTreeMap<String, String>| {
+            let named = evidence.predictions.get(readout).or(evidence.predictions.values().next())?;
+            named.first().map(|prediction| guess(prediction, attack))
+        };
+        let row = |evidence: &&'a Evidence| {
+            let twin = |id: &Option<ProbeId>| {
+                id.as_ref().and_then(|id| self.by_id.get(id)).and_then(|twin| first(twin, &evidence.labels))
+            };
+            ProbeRow {
+                probe: evidence.probe.to_string(),
+                cluster: evidence.cluster.clone(),
+                facts: pairs(&evidence.labels),
+                clean: twin(&evidence.source),
+                said: first(evidence, &evidence.labels),
+                control: twin(&evidence.control),
+            }
+        };
+        let known: Vec<&Evidence> = finding.evidence.iter().filter_map(|id| self.by_id.get(id).copied()).collect();
+        let rows: Vec<ProbeRow> = known.iter().take(TABLED).map(row).collect();
+        let tabled: Vec<String> = rows.iter().map(|row| row.probe.clone()).collect();
+        let others = finding.evidence.iter().map(ToString::to_string).filter(|id| !tabled.contains(id)).collect();
+        ProbeTable {
+            has_clean: rows.iter().any(|row| row.clean.is_some()),
+            has_control: rows.iter().any(|row| row.control.is_some()),
+            rows,
+            others,
+        }
     }
 
     fn exemplar(&mut self, probe: &ProbeId, readout: &str) -> Option<Exemplar> {

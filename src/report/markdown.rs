@@ -104,7 +104,8 @@ fn row(audit: &Audit, finding: &Finding) -> String {
     let (verdict, severity) =
         (words::verdict(finding.verdict).word, words::severity(finding.severity).word.to_lowercase());
     let (title, message, rule) = (cell(&finding.title), cell_of(&finding.message, 400), cell(&finding.rule));
-    format!("| **{verdict}** | {severity} | {title}: {message} | {estimate} | {rule} | {n} | {clusters} |\n")
+    let id = code(&finding.id);
+    format!("| **{verdict}** | {severity} | {title} ({id}): {message} | {estimate} | {rule} | {n} | {clusters} |\n")
 }
 
 fn cell(value: &str) -> String {

@@ -1,6 +1,7 @@
 //! Reports: pure functions of the audit record. One file per format; a report never computes a statistic.
 
 mod axis;
+mod cards;
 mod changes;
 mod chart;
 mod csv;

@@ -6,15 +6,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::axis::IntervalAxis;
+use super::cards::{Cards, filters, gates, severities};
 use super::changes::{ChangeRow, Changes};
-use super::chart::{Chart, Shown};
-use super::evidence::{Exemplar, Pictures, pairs};
+use super::chart::{BarChart, Chart, Shown};
+use super::evidence::{Exemplar, Pictures, ProbeTable, pairs};
 use super::text;
 use super::words::{self, Word, having};
-use crate::types::{
-    Audit, Bound, Detectable, Exhibit, Finding, MeasureRecord, Measurement, Origin, Quarantined, Scale, Severity,
-    Value, Verdict, WaiverRecord, digest,
-};
+use crate::types::{Audit, Exhibit, Finding, MeasureRecord, Measurement, Quarantined, Verdict, WaiverRecord, digest};
 
 /// Rows printed per measure; what findings judge is always among them.
 const ROWS_PER_MEASURE: usize = 400;
@@ -33,6 +31,9 @@ pub(super) struct Page {
     observed: usize,
     waived: usize,
     tally: Vec<Tally>,
+    /// Open findings by severity, worst first.
+    severities: Vec<Tally>,
+    gates: Vec<GateRow>,
     /// Indices into `cards` of the worst three.
     look: Vec<usize>,
     cards: Vec<Card>,
@@ -56,60 +57,99 @@ pub(super) struct Tally {
     pub(super) count: usize,
 }
 
+/// A gate with what it asks for and how the numbers it looked at came out.
 #[derive(Serialize)]
-struct Filter {
-    key: &'static str,
-    title: &'static str,
-    options: Vec<Tally>,
+pub(super) struct GateRow {
+    pub(super) gate: String,
+    pub(super) rule: String,
+    pub(super) severity: Word,
+    pub(super) verdicts: Vec<Tally>,
+    /// The worst finding's anchor.
+    pub(super) anchor: String,
+}
+
+#[derive(Serialize)]
+pub(super) struct Filter {
+    pub(super) key: &'static str,
+    pub(super) title: &'static str,
+    pub(super) options: Vec<Choice>,
+}
+
+#[derive(Serialize)]
+pub(super) struct Choice {
+    pub(super) key: String,
+    pub(super) word: String,
+    pub(super) count: usize,
 }
 
 /// A finding with everything it refers to.
 #[derive(Serialize)]
-struct Card {
-    anchor: String,
-    id: String,
-    verdict: Word,
-    severity: Word,
-    origin: Word,
-    title: String,
-    message: String,
-    rule: String,
-    waiver: Option<String>,
+pub(super) struct Card {
+    pub(super) anchor: String,
+    pub(super) id: String,
+    pub(super) verdict: Word,
+    pub(super) severity: Word,
+    pub(super) origin: Word,
+    pub(super) title: String,
+    pub(super) message: String,
+    pub(super) rule: String,
+    pub(super) waiver: Option<String>,
     /// What became of it since the baseline.
-    change: Option<ChangeRow>,
+    pub(super) change: Option<ChangeRow>,
     /// The smallest break of the limit that would have been found.
-    detectable: Option<String>,
+    pub(super) detectable: Option<String>,
     /// The id of the measurement judged.
-    measurement: Option<String>,
-    row: Option<Row>,
-    axis: Option<IntervalAxis>,
-    exemplars: Vec<Exemplar>,
-    /// Ids of cited probes that are not drawn.
-    others: Vec<String>,
+    pub(super) measurement: Option<String>,
+    pub(super) row: Option<Row>,
+    /// The number the verdict looked at.
+    pub(super) value: Option<Shown>,
+    pub(super) axis: Option<IntervalAxis>,
+    /// Where other limits would have led.
+    pub(super) turns: Option<String>,
+    /// The measure, for the filter; empty where the finding judges no measurement.
+    pub(super) measure: String,
+    /// Where the measure's statistics are explained.
+    pub(super) method: Option<String>,
+    /// What the group goes by, for the filter (`overall`, `size`).
+    pub(super) by: String,
+    /// The same number by group, per label.
+    pub(super) groups: Vec<BarChart>,
+    /// Units that a measure over the same probes holds responsible.
+    pub(super) units: Vec<Implicated>,
+    pub(super) exemplars: Vec<Exemplar>,
+    pub(super) probes: ProbeTable,
+}
+
+/// A unit that answers to the written word.
+#[derive(Serialize)]
+pub(super) struct Implicated {
+    pub(super) anchor: String,
+    pub(super) unit: String,
+    pub(super) value: Shown,
 }
 
 /// A measurement as a row.
 #[derive(Clone, Serialize)]
-struct Row {
-    anchor: String,
-    id: String,
-    measure: String,
-    statistic: String,
-    group: String,
-    readout: String,
-    unit: Option<String>,
-    value: Shown,
-    n: String,
+pub(super) struct Row {
+    pub(super) anchor: String,
+    pub(super) id: String,
+    pub(super) measure: String,
+    pub(super) statistic: String,
+    pub(super) group: String,
+    pub(super) readout: String,
+    pub(super) unit: Option<String>,
+    pub(super) value: Shown,
+    pub(super) n: String,
     /// What `n` counts.
-    counted: String,
-    clusters: String,
-    test: Option<TestRow>,
+    pub(super) counted: String,
+    pub(super) clusters: String,
+    pub(super) test: Option<TestRow>,
     /// Anchors and ids of the findings that judge it.
-    cited: Vec<(String, String)>,
+    pub(super) cited: Vec<(String, String)>,
 }
 
 #[derive(Clone, Serialize)]
-struct TestRow {
+pub(super) struct TestRow {
     name: String,
     p: String,
     adjusted: Option<String>,
@@ -169,22 +209,13 @@ impl Page {
         let cards: Vec<String> = audit.findings.iter().map(|finding| anchors.finding(&finding.id)).collect();
         let anchored: BTreeMap<&str, String> =
             audit.findings.iter().zip(&cards).map(|(one, anchor)| (one.id.as_str(), anchor.clone())).collect();
+        let methods = methods(audit, &mut anchors);
         let rows = rows(audit, &cards, &mut anchors);
-        let places: BTreeMap<&str, usize> =
-            audit.measurements.iter().enumerate().map(|(at, measurement)| (measurement.id.as_str(), at)).collect();
-        let mut pictures = Pictures::new(audit);
-        let cards: Vec<Card> = audit
-            .findings
-            .iter()
-            .zip(cards)
-            .map(|(finding, anchor)| {
-                let at = finding.measurement.as_ref().and_then(|id| places.get(id.as_str()).copied());
-                let judged = at.and_then(|at| Some((audit.measurements.get(at)?, rows.get(at)?)));
-                let change =
-                    audit.baseline.as_ref().and_then(|one| one.changes.iter().find(|one| one.id == finding.id));
-                Card { change: change.map(ChangeRow::new), ..card(finding, anchor, judged, &mut pictures) }
-            })
-            .collect();
+        let mut cards = Cards { audit, rows: &rows, methods: &methods, pictures: Pictures::new(audit) }.all(cards);
+        let change = |finding: &Finding| audit.baseline.as_ref()?.changes.iter().find(|one| one.id == finding.id);
+        for (card, finding) in cards.iter_mut().zip(&audit.findings) {
+            card.change = change(finding).map(ChangeRow::new);
+        }
         let sum = |part: fn(&crate::types::SetRecord) -> usize| {
             audit.suite.sets.iter().map(part).fold(0_usize, usize::saturating_add)
         };
@@ -202,13 +233,15 @@ impl Page {
                 .map(|kind| Tally { word: words::verdict(*kind), count: having(audit, *kind) })
                 .filter(|tally| tally.count > 0)
                 .collect(),
+            severities: severities(audit),
+            gates: gates(audit, &cards),
             look: words::notable(audit).take(3).map(|(at, _)| at).collect(),
             filters: filters(&cards),
             cards,
             charts: audit.exhibits.iter().map(|exhibit| chart(exhibit, &mut anchors)).collect(),
             unmeasured_count: rows.iter().filter(|row| !row.value.is_measured()).count(),
             unmeasured: rows.iter().filter(|row| !row.value.is_measured()).take(UNMEASURED_ROWS).cloned().collect(),
-            measures: measures(audit, rows, &mut anchors),
+            measures: measures(audit, rows, &methods),
             quarantined: audit.quarantined.iter().map(QuarantinedRow::from).collect(),
             changes: audit.baseline.as_ref().map(|baseline| Changes::new(baseline, &anchored)),
             waivers: audit.suite.waivers.clone(),
@@ -217,7 +250,7 @@ impl Page {
     }
 }
 
-const VERDICTS: [Verdict; 6] =
+pub(super) const VERDICTS: [Verdict; 6] =
     [Verdict::Fail, Verdict::Warn, Verdict::NotMeasured, Verdict::Inconclusive, Verdict::Waived, Verdict::Pass];
 
 /// Anchors are unique on the page and hold no character that needs escaping, whatever the record says.
@@ -294,17 +327,22 @@ fn row(measurement: &Measurement, limit: Option<f64>) -> Row {
     }
 }
 
-fn measures(audit: &Audit, rows: Vec<Row>, anchors: &mut Anchors) -> Vec<MeasureTable> {
+/// Every measure of the record in its order, with the anchor of its table.
+fn methods(audit: &Audit, anchors: &mut Anchors) -> Vec<(String, String)> {
     let mut order: Vec<&str> = audit.measures.iter().map(|record| record.id.as_str()).collect();
     order.extend(audit.measurements.iter().map(|measurement| measurement.measure.as_str()));
     let mut seen = BTreeSet::new();
     order.retain(|id| seen.insert(*id));
+    order.into_iter().map(|id| (id.to_owned(), anchors.of("measure", id))).collect()
+}
+
+fn measures(audit: &Audit, rows: Vec<Row>, methods: &[(String, String)]) -> Vec<MeasureTable> {
     let mut by_measure: BTreeMap<String, Vec<Row>> = BTreeMap::new();
     for row in rows {
         by_measure.entry(row.measure.clone()).or_default().push(row);
     }
     let mut tables = Vec::new();
-    for id in order {
+    for (id, anchor) in methods {
         let all = by_measure.remove(id).unwrap_or_default();
         // Rows without a number that no finding judges stand in the section of what was not measured.
         let (all, unmeasured): (Vec<Row>, Vec<Row>) =
@@ -319,9 +357,9 @@ fn measures(audit: &Audit, rows: Vec<Row>, anchors: &mut Anchors) -> Vec<Measure
         let methods: BTreeSet<String> =
             rows.iter().filter(|row| row.value.is_measured()).map(|row| row.value.interval()).collect();
         tables.push(MeasureTable {
-            anchor: anchors.of("measure", id),
-            id: id.to_owned(),
-            record: audit.measures.iter().find(|record| record.id == id).cloned(),
+            anchor: anchor.clone(),
+            id: id.clone(),
+            record: audit.measures.iter().find(|record| record.id == *id).cloned(),
             methods: methods.into_iter().collect(),
             has_readouts: rows.iter().any(|row| !row.readout.is_empty()),
             has_units: rows.iter().any(|row| row.unit.is_some()),
@@ -332,69 +370,6 @@ fn measures(audit: &Audit, rows: Vec<Row>, anchors: &mut Anchors) -> Vec<Measure
         });
     }
     tables
-}
-
-fn card(finding: &Finding, anchor: String, judged: Option<(&Measurement, &Row)>, pictures: &mut Pictures<'_>) -> Card {
-    let readout = judged.map_or("", |(measurement, _)| measurement.readout.as_str());
-    let (exemplars, others) = pictures.exemplars(finding, readout);
-    // The page shows the interval the verdict looked at, which for one row of many is wider than the row's own.
-    let value = judged.map(|(measurement, _)| finding.judged.as_ref().unwrap_or(&measurement.value));
-    let row = judged
-        .zip(value)
-        .map(|((_, row), value)| Row { value: Shown::new(value, finding.scale, finding.limit), ..row.clone() });
-    Card {
-        anchor,
-        id: finding.id.clone(),
-        verdict: words::verdict(finding.verdict),
-        severity: words::severity(finding.severity),
-        origin: words::origin(finding.origin),
-        title: finding.title.clone(),
-        message: finding.message.clone(),
-        rule: finding.rule.clone(),
-        waiver: finding.waiver.as_ref().map(WaiverRecord::in_words),
-        change: None,
-        detectable: finding.detectable.map(|one| detectable(one, finding)),
-        measurement: finding.measurement.clone(),
-        row,
-        axis: value.and_then(|value| match value {
-            Value::Measured(estimate) => Some(IntervalAxis::new(estimate, finding.scale, finding.limit, finding.bound)),
-            Value::NotMeasured { .. } => None,
-        }),
-        exemplars,
-        others,
-    }
-}
-
-/// What the audit could have missed, in words.
-fn detectable(found: Detectable, finding: &Finding) -> String {
-    let beyond = match finding.bound {
-        Some(Bound::AtLeast) => "or less",
-        _ => "or more",
-    };
-    format!(
-        "{} {beyond}: a true number there would have failed this gate with a chance of {}",
-        finding.scale.format(found.value, 1),
-        Scale::Share.format(found.power, 0)
-    )
-}
-
-fn filters(cards: &[Card]) -> Vec<Filter> {
-    let filter = |key, title, words: Vec<Word>, of: fn(&Card) -> Word| Filter {
-        key,
-        title,
-        options: words
-            .into_iter()
-            .map(|word| Tally { word, count: cards.iter().filter(|card| of(card).key == word.key).count() })
-            .filter(|tally| tally.count > 0)
-            .collect(),
-    };
-    let severities = [Severity::Critical, Severity::High, Severity::Medium, Severity::Low, Severity::Info];
-    let origins = [Origin::Gate, Origin::Flag, Origin::Control, Origin::DataQuality];
-    vec![
-        filter("verdict", "Verdict", VERDICTS.map(words::verdict).to_vec(), |card| card.verdict),
-        filter("severity", "Severity", severities.map(words::severity).to_vec(), |card| card.severity),
-        filter("origin", "Origin", origins.map(words::origin).to_vec(), |card| card.origin),
-    ]
 }
 
 fn chart(exhibit: &Exhibit, anchors: &mut Anchors) -> ChartCard {

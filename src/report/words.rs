@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::types::{Audit, Delta, Finding, Judgement, Origin, Severity, Verdict};
+use crate::types::{Audit, Delta, Finding, Judgement, Origin, Severity, Thumbnails, Verdict};
 
 /// A word with the key its class and icon go by.
 #[derive(Clone, Copy, Serialize)]
@@ -93,6 +93,26 @@ pub(super) fn warnings(audit: &Audit) -> Vec<String> {
     let mut warnings = Vec::new();
     if audit.provenance.commit.ends_with("-dirty") {
         warnings.push("The program was built from sources with uncommitted changes.".to_owned());
+    }
+    if audit.provenance.commit.is_empty() && !audit.provenance.version.is_empty() {
+        warnings.push("The program does not know the commit it was built from.".to_owned());
+    }
+    if audit.numerics.dtype != "f32" {
+        let dtype = &audit.numerics.dtype;
+        warnings.push(format!("The model ran in {dtype}: numbers can differ from those in f32, which is the default."));
+    }
+    for waiver in audit.suite.waivers.iter().filter(|waiver| waiver.effect.contains("it has ended")) {
+        warnings.push(format!("The waiver for {} ended on {} and waives nothing.", waiver.gate, waiver.until));
+    }
+    for (name, text) in audit.suite.facts.iter().filter(|(name, _)| name.eq_ignore_ascii_case("content warning")) {
+        warnings.push(format!("{name}: {text}"));
+    }
+    for (policy, how) in [(Thumbnails::None, "not shown"), (Thumbnails::Blurred, "shown blurred")] {
+        let sets = audit.suite.sets.iter().filter(|set| set.thumbnails == policy).map(|set| set.id.as_str());
+        let sets: Vec<&str> = sets.collect();
+        if !sets.is_empty() {
+            warnings.push(format!("By the picture policy, probes of {} are {how}.", sets.join(", ")));
+        }
     }
     for set in &audit.suite.sets {
         let accounted = set.observed.saturating_add(set.quarantined);

@@ -26,6 +26,8 @@ const expect = (holds, place, what) => {
 const open = async (browser, file, place, { hash = "", ...options } = {}) => {
   const context = await browser.newContext({ reducedMotion: "reduce", ...options });
   const page = await context.newPage();
+  // A busy machine is slow, not wrong.
+  page.setDefaultTimeout(180_000);
   const url = pathToFileURL(resolve(file)).href;
   page.on("request", (request) => {
     const own = request.url().split("#")[0] === url || request.url().startsWith("data:image/png;base64,");
