@@ -249,6 +249,12 @@ fn libtorch_folder() -> Option<PathBuf> {
     Some(PathBuf::from(line.get(line.find('/')?..)?).parent()?.to_owned())
 }
 
+/// Whether libtorch computes with AVX-512.
+pub(super) fn has_avx512() -> bool {
+    static KNOWN: OnceLock<bool> = OnceLock::new();
+    *KNOWN.get_or_init(|| cpu_capability().starts_with("AVX512"))
+}
+
 /// The vector instructions libtorch chooses, by its own rule from the processor's flags (`ATen/native/DispatchStub.cpp`;
 /// its C interface does not tell), and those that oneDNN uses for half precision.
 fn cpu_capability() -> String {

@@ -4,6 +4,7 @@
 use tch::{Device, Kind, TchError, Tensor};
 
 use super::ModelError;
+use super::device::has_avx512;
 use super::tensors::Tensors;
 
 /// What a call into libtorch gives.
@@ -104,10 +105,16 @@ fn channels_last(x: &Tensor) -> Run<Tensor> {
     x.f_permute([0, 2, 3, 1])?.f_contiguous()?.f_permute([0, 3, 1, 2])
 }
 
-/// Whether f32 on the CPU goes through oneDNN by name. Left to itself, libtorch chooses another implementation for kernels
-/// of 1 x 1 on one thread, so that results would depend on the number of threads.
+/// Whether a convolution or product on the CPU goes through oneDNN by name. Left to itself, libtorch chooses another
+/// implementation for kernels of 1 x 1 on one thread, so that results would depend on the number of threads. oneDNN
+/// computes bf16 only where there is AVX-512, and f16 on hardly any processor.
 fn through_onednn(x: &Tensor) -> Run<bool> {
-    Ok(x.device() == Device::Cpu && x.f_kind()? == Kind::Float && tch::utils::has_mkldnn())
+    let computes = match x.f_kind()? {
+        Kind::Float => true,
+        Kind::BFloat16 => has_avx512(),
+        _ => false,
+    };
+    Ok(computes && x.device() == Device::Cpu && tch::utils::has_mkldnn())
 }
 
 /// The explicit calls, because the short one lets cuDNN choose its algorithm by timing and compute f32 in TF32 (10 bits of
@@ -155,8 +162,8 @@ impl Linear {
         Ok(Self { weight: compute.weight(tensors, weight)?, bias: compute.weight(tensors, bias)? })
     }
 
-    /// [.., in] -> [.., out]. In f32 on the CPU a convolution of 1 x 1 over the rows, which is the same sum: there the product
-    /// is MKL's, at half the speed of oneDNN on processors that are not Intel's.
+    /// [.., in] -> [.., out]. On the CPU a convolution of 1 x 1 over the rows, which is the same sum: the product in f32 is
+    /// MKL's, at half the speed of oneDNN on processors that are not Intel's, and in bf16 a slower path to oneDNN.
     pub(super) fn forward(&self, x: &Tensor) -> Run<Tensor> {
         if !through_onednn(x)? {
             return x.f_linear(&self.weight, Some(&self.bias));
@@ -190,21 +197,37 @@ impl LayerNorm {
         Ok(Self { weight: parameter("weight")?, bias: parameter("bias")? })
     }
 
-    /// [.., W] -> the same shape; computed in f32 and given back in the type that came in.
+    /// [.., W] -> the same shape; computed in f32 and given back in the type that came in. The kernel of the CPU does both
+    /// by itself, that of CUDA takes one type only.
     pub(super) fn forward(&self, x: &Tensor) -> Run<Tensor> {
-        let kind = x.f_kind()?;
         let (epsilon, cudnn) = (1e-5, true);
-        x.f_to_kind(Kind::Float)?
-            .f_layer_norm(self.weight.size(), Some(&self.weight), Some(&self.bias), epsilon, cudnn)?
-            .f_to_kind(kind)
+        let norm =
+            |x: &Tensor| x.f_layer_norm(self.weight.size(), Some(&self.weight), Some(&self.bias), epsilon, cudnn);
+        if x.device() == Device::Cpu {
+            return norm(x);
+        }
+        norm(&x.f_to_kind(Kind::Float)?)?.f_to_kind(x.f_kind()?)
     }
 }
 
-/// Scaled dot-product attention by plain products, [N, heads, Q, d] x [N, heads, K, d] -> [N, heads, Q, d]; `mask` [Q, K]
-/// is added to the scores. For sequences as short as CLIP's this is faster on CPUs than the fused kernel. The softmax
-/// is f32.
+/// Positions from which on a CPU the fused attention beats plain products in half precision: at 77 it takes twice their
+/// time, at 197 two thirds.
+const FUSED_FROM: i64 = 128;
+
+/// Scaled dot-product attention, [N, heads, Q, d] x [N, heads, K, d] -> [N, heads, Q, d]; `mask` [Q, K] is added to the
+/// scores. The softmax is f32. By the fused kernel where it is faster; on CUDA not in f32, where the kernel that is chosen
+/// need not compute in f32 throughout.
 pub(super) fn attention(query: &Tensor, key: &Tensor, value: &Tensor, mask: Option<&Tensor>) -> Run<Tensor> {
     let kind = query.f_kind()?;
+    let fused = match (query.device(), kind) {
+        (Device::Cpu, Kind::Float) => true,
+        (Device::Cpu, _) => key.size4()?.2 >= FUSED_FROM,
+        (_, kind) => kind != Kind::Float,
+    };
+    if fused {
+        let (dropout, causal, grouped) = (0.0, false, false);
+        return Tensor::f_scaled_dot_product_attention(query, key, value, mask, dropout, causal, None, grouped);
+    }
     let width = query.size().last().copied().unwrap_or(1);
     let scaled = query.f_mul_scalar(1.0 / (width as f64).sqrt())?;
     let mut scores = scaled.f_matmul(&key.f_transpose(-2, -1)?)?; // [N, heads, Q, K]

@@ -3,13 +3,11 @@
 
 use std::sync::Arc;
 
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 use super::ModelError;
 use super::block::Activation;
-use super::layers::{
-    Compute, Convolution, Linear, Run, Shapes, attention, batch_norm, expect, join_heads, split_heads,
-};
+use super::layers::{Compute, Convolution, Linear, Run, Shapes, batch_norm, expect};
 use super::tensors::Tensors;
 use super::tower::{self, Tower, Vision};
 use super::watch::{self, Layout, Watch};
@@ -243,8 +241,9 @@ struct Bottleneck {
 struct AttentionPool {
     positional_embedding: Tensor, // [P + 1, C]
     query: Linear,
-    key: Linear,
-    value: Linear,
+    key: Tensor,        // [C, C]
+    value: Tensor,      // [C, C]
+    value_bias: Tensor, // [C]
     output: Linear,
     heads: usize,
 }
@@ -319,20 +318,35 @@ impl AttentionPool {
         let prefix = format!("{PREFIX}.attnpool");
         let positional_embedding = compute.weight(tensors, &format!("{prefix}.positional_embedding"))?;
         let mut linear = |name: &str| Linear::new(tensors, compute, &format!("{prefix}.{name}"));
-        let (query, key, value, output) = (linear("q_proj")?, linear("k_proj")?, linear("v_proj")?, linear("c_proj")?);
-        Ok(Self { positional_embedding, query, key, value, output, heads })
+        let (query, output) = (linear("q_proj")?, linear("c_proj")?);
+        let mut weight = |name: &str| compute.weight(tensors, &format!("{prefix}.{name}"));
+        let (key, value, value_bias) = (weight("k_proj.weight")?, weight("v_proj.weight")?, weight("v_proj.bias")?);
+        // Of no consequence, as `forward` says, but a tensor that no layer takes is refused.
+        drop(weight("k_proj.bias")?);
+        Ok(Self { positional_embedding, query, key, value, value_bias, output, heads })
     }
 
     /// The mean position asks all positions, itself included: [N, C, H, H] -> [N, D].
+    ///
+    /// One position asks, so keys and values of the others need not be made, which would cost P + 1 products where one is
+    /// enough. A score is q . (K x + b) = (K^T q) . x + q . b, of which the last is the same for every position and falls out
+    /// of the softmax; the answer is the sum of p (V x + b) = V (sum of p x) + b, since the shares p add up to 1.
     fn forward(&self, x: &Tensor) -> Run<Tensor> {
         let x = x.f_flatten(2, 3)?.f_transpose(1, 2)?; // [N, P, C]
         let mean = x.f_mean_dim([1].as_slice(), true, None)?; // [N, 1, C]
         let x = Tensor::f_cat(&[&mean, &x], 1)?.f_add(&self.positional_embedding)?; // [N, P + 1, C]
-        let query = split_heads(&self.query.forward(&x.f_narrow(1, 0, 1)?)?, self.heads)?; // [N, heads, 1, d]
-        let key = split_heads(&self.key.forward(&x)?, self.heads)?; // [N, heads, P + 1, d]
-        let value = split_heads(&self.value.forward(&x)?, self.heads)?; // [N, heads, P + 1, d]
-        let pooled = join_heads(&attention(&query, &key, &value, None)?)?; // [N, 1, C]
-        self.output.forward(&pooled)?.f_squeeze_dim(1) // [N, D]
+        let (n, _, channels) = x.size3()?;
+        let heads = self.heads as i64;
+        let width = channels / heads; // d
+        let query = self.query.forward(&x.f_narrow(1, 0, 1)?)?; // [N, 1, C]
+        let query = query.f_mul_scalar(1.0 / (width as f64).sqrt())?.f_reshape([n, heads, width])?.f_transpose(0, 1)?;
+        let asked = query.f_bmm(&self.key.f_reshape([heads, width, channels])?)?.f_transpose(0, 1)?; // [N, heads, C]
+        let scores = asked.f_bmm(&x.f_transpose(1, 2)?)?; // [N, heads, P + 1]
+        let shares = scores.f_softmax(-1, Kind::Float)?.f_to_kind(x.f_kind()?)?;
+        let pooled = shares.f_bmm(&x)?.f_transpose(0, 1)?; // [heads, N, C]
+        let value = self.value.f_reshape([heads, width, channels])?.f_transpose(1, 2)?; // [heads, C, d]
+        let answer = pooled.f_bmm(&value)?.f_transpose(0, 1)?.f_reshape([n, channels])?; // [N, C]
+        self.output.forward(&answer.f_add(&self.value_bias)?) // [N, D]
     }
 }
 
