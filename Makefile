@@ -24,11 +24,12 @@ lint: libtorch
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- --deny warnings
 
-# Every tower against open_clip, in full size with random weights.
+# Every tower against open_clip, in full size with random weights, and every file format against its own code.
 parity: libtorch .venv/made
 	cargo build --locked --bins
 	.venv/bin/python scripts/parity
 	.venv/bin/python scripts/parity --full RN50 RN101 RN50x4 ViT-B-32 ViT-B-16 ViT-L-14
+	.venv/bin/python scripts/parity --formats RN50 ViT-B-32
 
 .venv/made: tests/golden/requirements.txt
 	python3 -m venv .venv

@@ -4,7 +4,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use clip_audit::model::{DeviceChoice, Encoder, LoadOptions, MODELS, ModelError, ModelSource, formats, load};
+use clip_audit::model::{
+    DeviceChoice, Encoder, LoadOptions, MODELS, ModelError, ModelSource, Repository, formats, load,
+};
 use clip_audit::types::digest;
 use proptest::prelude::*;
 use safetensors::SafeTensors;
@@ -410,7 +412,11 @@ fn the_record_of_a_model_names_its_files() {
 fn sources_are_named_or_paths() {
     assert_eq!("reference".parse::<ModelSource>().unwrap(), ModelSource::Reference);
     assert_eq!("./reference".parse::<ModelSource>().unwrap(), ModelSource::Folder("./reference".into()));
-    assert!("hf://org/name@main".parse::<ModelSource>().unwrap_err().to_string().contains("nothing is downloaded"));
+    assert_eq!(
+        "hf://org/name".parse::<ModelSource>().unwrap(),
+        ModelSource::Hub("hf://org/name@main".parse::<Repository>().unwrap())
+    );
+    assert!("s3://org/name".parse::<ModelSource>().unwrap_err().to_string().contains("is not on this machine"));
     assert!("".parse::<ModelSource>().is_err());
     assert_eq!(MODELS.iter().map(|kind| kind.name).collect::<Vec<_>>(), ["reference"]);
     assert_eq!(

@@ -4,7 +4,9 @@ mod automation;
 mod bench;
 mod check;
 mod faults;
+mod hub;
 mod inputs;
+mod inspecting;
 mod place;
 mod preview;
 mod resume;
@@ -164,7 +166,7 @@ fn a_wrong_model_or_list_of_inputs_ends_with_3() {
             &[],
             &["inspect", "hf://someone/something"],
             3,
-            "clip-audit: the model `hf://someone/something` is not on this machine",
+            "clip-audit: hf://someone/something@main is not on this machine: ",
         ),
     ]);
 }

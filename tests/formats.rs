@@ -186,7 +186,7 @@ fn an_expected_hash_is_compared_before_anything_is_parsed() {
 }
 
 /// A zip file with entries stored as they are, as torch writes it: name, bytes, method that the directory claims.
-fn zip(entries: &[(&str, &[u8], u16)]) -> Vec<u8> {
+pub(super) fn zip(entries: &[(&str, &[u8], u16)]) -> Vec<u8> {
     let (mut out, mut directory) = (Vec::new(), Vec::new());
     for (name, bytes, method) in entries {
         let sizes = [[0; 4], (bytes.len() as u32).to_le_bytes(), (bytes.len() as u32).to_le_bytes()].concat();
@@ -204,12 +204,12 @@ fn zip(entries: &[(&str, &[u8], u16)]) -> Vec<u8> {
 }
 
 /// A file of torch with this pickle and one storage of 16 values of f32.
-fn saved(pickle: &[u8]) -> Vec<u8> {
+pub(super) fn saved(pickle: &[u8]) -> Vec<u8> {
     zip(&[("archive/data.pkl", pickle, 0), ("archive/data/0", &[0; 64], 0)])
 }
 
 /// A pickle of `{"w": tensor}` over a storage of the file.
-fn tensor(class: &str, values: u8, offset: u8, shape: &[u8], strides: &[u8]) -> Vec<u8> {
+pub(super) fn tensor(class: &str, values: u8, offset: u8, shape: &[u8], strides: &[u8]) -> Vec<u8> {
     let numbers = |numbers: &[u8]| {
         let items: Vec<u8> = numbers.iter().flat_map(|&number| [b'K', number]).collect();
         [b"(", &items[..], b"t"].concat()
@@ -229,7 +229,7 @@ fn tensor(class: &str, values: u8, offset: u8, shape: &[u8], strides: &[u8]) -> 
 }
 
 /// Pickles that would make a file, in the ways that pickles call functions.
-fn attacks(target: &Path) -> Vec<(Vec<u8>, &'static str)> {
+pub(super) fn attacks(target: &Path) -> Vec<(Vec<u8>, &'static str)> {
     let command = format!("touch {}", target.display());
     let text = [&b"X"[..], &(command.len() as u32).to_le_bytes(), command.as_bytes()].concat();
     vec![

@@ -52,7 +52,7 @@ impl Bench {
         let placed = (!self.encoder_only).then(|| place::suite(&self.suite)).transpose()?;
         let source = match (&self.arch, &placed) {
             (Some(name), _) => ModelSource::Random(name.clone()),
-            (None, Some(placed)) => placed.model(self.model.as_deref())?.parse()?,
+            (None, Some(placed)) => placed.model(self.model.as_deref(), self.compute.allow_download)?.parse()?,
             (None, None) => match &self.model {
                 Some(model) => model.parse()?,
                 None => {
@@ -63,7 +63,11 @@ impl Bench {
                 }
             },
         };
-        let encoder = self.compute.open(&source)?;
+        let compute = match (&self.arch, &placed) {
+            (None, Some(placed)) => self.compute.clone().saying(placed, self.model.as_deref()),
+            _ => self.compute.clone(),
+        };
+        let encoder = compute.open(&source)?;
         let encoder = &*encoder;
         let mut found = json!({
             "model": encoder.info().record.name,

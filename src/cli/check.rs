@@ -34,7 +34,8 @@ pub(super) struct Check {
 impl Check {
     pub(super) fn run(&self) -> anyhow::Result<u8> {
         let placed = place::suite(&self.suite)?;
-        let source = placed.model(self.model.as_deref())?.parse()?;
+        let source = placed.model(self.model.as_deref(), self.compute.allow_download)?.parse()?;
+        let compute = self.compute.clone().saying(&placed, self.model.as_deref());
         let place::Placed { suite, files } = placed;
         // A name that cannot be a folder is `run`'s to refuse.
         let out = self.out.clone().or_else(|| default_output(&suite.name).ok());
@@ -45,7 +46,7 @@ impl Check {
             Precision::Auto => (Dtype::F32, true),
         };
         let attempt = |batch| {
-            let encoder = self.compute.open_as(&source, dtype, batch)?;
+            let encoder = compute.open_as(&source, dtype, batch)?;
             let planned = suite::plan(&suite, &files, encoder.info().image_size)?;
             let plans = Arc::new(planned.plans);
             let question = Question {

@@ -115,8 +115,10 @@ fn of_probe(error: &ProbeError) -> u8 {
 fn of_model(error: &ModelError) -> u8 {
     match error {
         ModelError::Checkpoint { .. } | ModelError::Input(_) => INPUT,
-        ModelError::Device(_) | ModelError::Memory { .. } | ModelError::Library(_) | ModelError::File { .. } => {
-            ENVIRONMENT
-        }
+        ModelError::Device(_)
+        | ModelError::Memory { .. }
+        | ModelError::Network(_)
+        | ModelError::Library(_)
+        | ModelError::File { .. } => ENVIRONMENT,
     }
 }

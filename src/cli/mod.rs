@@ -5,6 +5,7 @@ mod check;
 mod completions;
 mod embed;
 pub mod exit;
+mod hub;
 mod init;
 mod inspect;
 mod list;
@@ -84,6 +85,9 @@ struct Compute {
     /// SHA-256 that a file of weights must have, compared before it is parsed; once for each file
     #[arg(long, value_name = "HASH", value_parser = crate::model::sha256)]
     expect_sha256: Vec<String>,
+    /// Let a suite name a model of Hugging Face's hub (hf://), and download what the cache lacks
+    #[arg(long)]
+    allow_download: bool,
 }
 
 /// A number format, or the wish that the program choose.
@@ -103,6 +107,22 @@ fn precision(text: &str) -> Result<Precision, String> {
 impl Compute {
     fn load(&self, model: &str) -> anyhow::Result<Box<dyn Encoder>> {
         self.open(&model.parse()?)
+    }
+
+    /// What the suite says of its model, where the command line does not say it otherwise.
+    fn saying(mut self, placed: &place::Placed, given: Option<&str>) -> Self {
+        let said = &placed.suite.model;
+        if given.is_none() {
+            self.quick_gelu = self.quick_gelu.or(said.quick_gelu);
+            if self.expect_sha256.is_empty() {
+                self.expect_sha256 = said.expected();
+            }
+        } else if !said.expected().is_empty() && self.expect_sha256.is_empty() {
+            say::log(
+                "note: expect-sha256 of the suite is for its own model; the one of --model is not compared with it",
+            );
+        }
+        self
     }
 
     fn open(&self, source: &ModelSource) -> anyhow::Result<Box<dyn Encoder>> {
@@ -126,6 +146,7 @@ impl Compute {
             batch,
             threads: self.threads.map(usize::from),
             checkpoint: CheckpointOptions { quick_gelu: self.quick_gelu, expect_sha256: self.expect_sha256.clone() },
+            hub: hub::options(self.allow_download),
         };
         crate::model::load(source, &options)
     }

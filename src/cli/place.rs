@@ -22,13 +22,23 @@ pub(super) struct Placed {
 impl Placed {
     /// The model to audit: the one of the command line, else the one the suite names. A path in a suite stays inside the
     /// suite's folder, so that a stranger's suite cannot point elsewhere.
-    pub(super) fn model(&self, given: Option<&str>) -> anyhow::Result<String> {
+    pub(super) fn model(&self, given: Option<&str>, allow_download: bool) -> anyhow::Result<String> {
         let named = &self.suite.model.name;
         if let Some(given) = given {
             return Ok(given.to_owned());
         }
         if MODELS.iter().any(|model| model.name == named) {
             return Ok(named.clone());
+        }
+        if named.starts_with("hf://") {
+            if allow_download {
+                return Ok(named.clone());
+            }
+            return Err(Failure::usage(format!(
+                "{}: model.use: `{named}` is outside the suite's folder; --allow-download allows it, or give it with --model",
+                self.suite.file
+            ))
+            .into());
         }
         let inside = Path::new(named).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
         match &self.files {

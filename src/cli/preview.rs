@@ -58,10 +58,9 @@ impl Preview {
         let side = match self.image_size {
             Some(side) => side,
             None => {
-                self.compute
-                    .open_as(&placed.model(self.model.as_deref())?.parse()?, Dtype::F32, None)?
-                    .info()
-                    .image_size
+                let source = placed.model(self.model.as_deref(), self.compute.allow_download)?.parse()?;
+                let compute = self.compute.clone().saying(&placed, self.model.as_deref());
+                compute.open_as(&source, Dtype::F32, None)?.info().image_size
             }
         };
         let place::Placed { suite, files } = placed;

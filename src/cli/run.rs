@@ -77,7 +77,8 @@ impl Run {
         // Hours of work must not end at a template that could have been refused at once.
         self.templates.as_deref().map(check_templates).transpose()?;
         let placed = place::suite(&self.suite)?;
-        let model = placed.model(self.model.as_deref())?;
+        let model = placed.model(self.model.as_deref(), self.compute.allow_download)?;
+        let compute = self.compute.clone().saying(&placed, self.model.as_deref());
         let place::Placed { suite, files } = placed;
         suite.notes.iter().for_each(|note| say::log(note.to_string()));
         let baseline = self.baseline.as_deref().map(|path| report::baseline(path, &suite.name)).transpose()?;
@@ -89,7 +90,7 @@ impl Run {
         let stop = stop_on_interrupt()?;
         let bar = progress(self.quiet);
         let attempt = |batch: Option<usize>| {
-            let open = |dtype| self.compute.open_as(&source, dtype, batch);
+            let open = |dtype| compute.open_as(&source, dtype, batch);
             let (encoder, precision) = match self.compute.dtype {
                 Precision::Is(dtype) => (open(dtype)?, None),
                 Precision::Auto => {

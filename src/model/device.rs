@@ -13,6 +13,7 @@ use tch::{Cuda, Device, Kind};
 
 use super::ModelError;
 use super::checkpoint::CheckpointOptions;
+use super::hub::HubOptions;
 use crate::types::Numerics;
 
 /// The release of libtorch that the pinned version of tch is made for; its build script refuses another.
@@ -110,6 +111,8 @@ pub struct LoadOptions {
     pub threads: Option<usize>,
     /// What is said of the checkpoint besides its files.
     pub checkpoint: CheckpointOptions,
+    /// Where models of the hub are.
+    pub hub: HubOptions,
 }
 
 /// Opens the device and settles everything results depend on beside weights and inputs.

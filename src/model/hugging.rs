@@ -21,15 +21,17 @@ use super::weights::{self, of_file};
 use super::{rename, text};
 use crate::types::Kind;
 
-const CONFIGURATION: &str = "config.json";
+pub(super) const CONFIGURATION: &str = "config.json";
 /// What is done to pictures: a file of its own, or since transformers 5 a section of another.
 const PREPROCESSING: [(&str, &str); 2] =
     [("preprocessor_config.json", ""), ("processor_config.json", "image_processor.")];
 /// The merges of the tokenizer, best first: as text below a line with its version, or in JSON.
 const MERGES: [&str; 2] = ["merges.txt", "tokenizer.json"];
 /// Names of the weights in a folder, in the order in which transformers looks for them.
-const WEIGHTS: [&str; 4] =
+pub(super) const WEIGHTS: [&str; 4] =
     ["model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json"];
+/// What is read beside them where it is there.
+pub(super) const BESIDE: [&str; 4] = [PREPROCESSING[0].0, PREPROCESSING[1].0, MERGES[0], MERGES[1]];
 /// Bytes of a configuration; one with every default of transformers has some thousand.
 const LIMIT: u64 = 1 << 20;
 /// Bytes of a list of merges; CLIP's has half a million.

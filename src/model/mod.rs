@@ -9,6 +9,7 @@ mod clip;
 mod device;
 mod entry;
 mod export;
+mod hub;
 mod hugging;
 mod json;
 mod layers;
@@ -37,6 +38,7 @@ use image::RgbImage;
 pub use checkpoint::{CheckpointOptions, sha256};
 pub use device::{DeviceChoice, Dtype, LIBTORCH, LoadOptions, batch_within};
 pub use export::write_embeddings;
+pub use hub::{HubOptions, Repository, Token};
 pub use random::ARCHITECTURES;
 pub use source::{MODELS, ModelSource, formats, load};
 pub use tokenizer::Tokenizer;
@@ -139,6 +141,9 @@ pub enum ModelError {
         /// libtorch's words.
         message: String,
     },
+    /// A model of the hub could not be downloaded. Exit code 5.
+    #[error("{0}")]
+    Network(String),
     /// libtorch failed.
     #[error("libtorch: {0}")]
     Library(String),

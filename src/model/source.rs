@@ -7,6 +7,7 @@ use super::blob::Blob;
 use super::checkpoint::{FORMATS, assemble, read, refuse};
 use super::clip::ClipEncoder;
 use super::device::{self, LoadOptions};
+use super::hub::{Repository, SCHEME};
 use super::layers::Compute;
 use super::{Encoder, ModelError, openclip, random};
 use crate::types::Kind;
@@ -32,6 +33,8 @@ pub enum ModelSource {
     Reference,
     /// A checkpoint on disk: a folder, or a file of weights.
     Folder(PathBuf),
+    /// A repository of Hugging Face's hub.
+    Hub(Repository),
     /// Random weights in the size of an architecture of `ARCHITECTURES`. No text names them: they are for measuring speed, and
     /// an audit of them would mean nothing.
     Random(String),
@@ -40,13 +43,16 @@ pub enum ModelSource {
 impl FromStr for ModelSource {
     type Err = ModelError;
 
-    /// A shipped name, or a path. (A folder that bears a shipped name is written `./reference`.)
+    /// A shipped name, `hf://org/name@revision`, or a path. (A folder that bears a shipped name is written `./reference`.)
     fn from_str(text: &str) -> Result<Self, ModelError> {
         match text {
             REFERENCE => Ok(Self::Reference),
-            "" => Err(ModelError::Input("the model's name is empty: expected `reference` or a path".to_owned())),
+            "" => Err(ModelError::Input(
+                "the model's name is empty: expected `reference`, a path or hf://org/name@revision".to_owned(),
+            )),
+            remote if remote.starts_with(SCHEME) => Ok(Self::Hub(remote.parse()?)),
             remote if remote.contains("://") => Err(ModelError::Input(format!(
-                "the model `{remote}` is not on this machine, and nothing is downloaded: expected `reference` or a path"
+                "the model `{remote}` is not on this machine: expected `reference`, a path or hf://org/name@revision"
             ))),
             path => Ok(Self::Folder(PathBuf::from(path))),
         }
@@ -74,6 +80,12 @@ pub fn load(source: &ModelSource, options: &LoadOptions) -> Result<Box<dyn Encod
             (REFERENCE.to_owned(), assemble(place, parts.map_err(|problems| refuse(place, problems))?)?)
         }
         ModelSource::Folder(path) => (path.display().to_string(), read(path, &options.checkpoint)?),
+        ModelSource::Hub(repository) => {
+            let found = repository.find(&options.hub)?;
+            let mut checkpoint = read(&found.folder, &options.checkpoint)?;
+            checkpoint.facts.push(("revision".to_owned(), repository.about(&found)));
+            (repository.pinned(&found.commit), checkpoint)
+        }
         ModelSource::Random(name) => (format!("{name} with random weights"), random::checkpoint(name)?),
     };
     let numerics = device::sized(device, numerics, options, checkpoint.configuration.vision.live_values());

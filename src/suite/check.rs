@@ -6,6 +6,7 @@ use super::Draft;
 use super::marks::{Content, Node};
 use super::problem::{Problems, Step, choices, hidden, nearest, quote};
 use crate::gate::{Gate, On};
+use crate::model::sha256;
 use crate::types::{Direction, Problem, Scale};
 
 /// Longest id: ids become parts of file names, anchors and table headings.
@@ -29,6 +30,7 @@ pub(super) fn check(draft: &Draft, tree: &Node, problems: &mut Problems, notes: 
         notes,
     };
     check.texts();
+    check.hashes();
     for section in ["readouts", "probes", "measures", "gates"] {
         check.ids(section);
     }
@@ -131,6 +133,15 @@ impl<'a> Check<'a> {
             } else if key == "name" && text.chars().count() > NAME {
                 self.problems.add(place, &trail, format!("expected at most {NAME} characters"));
             }
+        }
+    }
+
+    /// Hashes that could be no file's.
+    fn hashes(&mut self) {
+        let hashes = self.draft.model.iter().flat_map(|model| model.expected()).collect::<Vec<String>>();
+        for problem in hashes.iter().filter_map(|hash| sha256(hash).err()) {
+            let (trail, place) = self.tree.follow(["model", "expect-sha256"]);
+            self.problems.add(place, &trail, problem);
         }
     }
 

@@ -22,7 +22,7 @@ use sha2::{Digest, Sha256};
 
 use crate::gate::{Gate, Waiver};
 use crate::measure::{AnyMeasure, AnyRead};
-use crate::probe::AnyGenerate;
+use crate::probe::{AnyGenerate, OneOrMany};
 
 use marks::{Content, Node};
 use problem::{Problems, Step};
@@ -199,10 +199,25 @@ struct File {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, serde::Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct ModelUse {
-    /// The name of a model shipped with the program (`reference`) or the path of a checkpoint.
+    /// The name of a model shipped with the program (`reference`), the path of a checkpoint, or `hf://org/name@revision`.
     #[schemars(extend("allOf" = [{ "pattern": r"\S" }]))]
     #[serde(rename = "use")]
     pub name: String,
+    /// SHA-256 that the file of weights must have, compared before it is parsed; of weights in several files a list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "OneOrMany<String>")]
+    pub expect_sha256: Option<OneOrMany<String>>,
+    /// Whether the weights were trained with QuickGELU, where the checkpoint does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "bool")]
+    pub quick_gelu: Option<bool>,
+}
+
+impl ModelUse {
+    /// The hashes that are expected, as the program writes hashes.
+    pub fn expected(&self) -> Vec<String> {
+        self.expect_sha256.iter().flat_map(|hashes| hashes.iter()).map(|hash| hash.to_ascii_lowercase()).collect()
+    }
 }
 
 /// A readout under the name measures and gates know it by.

@@ -70,15 +70,15 @@ def openai(vision_layers, vision_width, size):
     return model
 
 
-def archive(model, size, path, tokens):
+def archive(model, pixels, path, tokens):
     """A TorchScript archive as OpenAI's are: traced in half precision, three numbers as buffers beside the weights."""
     convert_weights(model)
-    numbers = {"input_resolution": size, "context_length": CONTEXT, "vocab_size": VOCABULARY}
+    numbers = {"input_resolution": pixels.shape[-1], "context_length": model.context_length, "vocab_size": model.vocab_size}
     for name, number in numbers.items():
         if hasattr(model, name):
             delattr(model, name)
         model.register_buffer(name, torch.tensor(number))
-    traced = torch.jit.trace(model.eval(), (images(size).half(), tokens), check_trace=False)
+    traced = torch.jit.trace(model.eval(), (pixels.half(), tokens), check_trace=False)
     torch.jit.save(traced, path)
 
 
@@ -95,8 +95,8 @@ def to_transformers(state):
              "visual.ln_post": "vision_model.post_layernorm"}
     for ours, theirs in norms.items():
         out.update({f"{theirs}.{kind}": state[f"{ours}.{kind}"] for kind in ("weight", "bias")})
-    for prefix, tower, layers in (("transformer", "text_model", 1), ("visual.transformer", "vision_model", 2)):
-        for layer in range(layers):
+    for prefix, tower in (("transformer", "text_model"), ("visual.transformer", "vision_model")):
+        for layer in range(sum(name.startswith(f"{prefix}.resblocks.") and name.endswith(".ln_1.bias") for name in state)):
             ours, theirs = f"{prefix}.resblocks.{layer}", f"{tower}.encoder.layers.{layer}"
             pairs = {"ln_1": "layer_norm1", "ln_2": "layer_norm2", "mlp.c_fc": "mlp.fc1", "mlp.c_proj": "mlp.fc2",
                      "attn.out_proj": "self_attn.out_proj"}
@@ -107,12 +107,17 @@ def to_transformers(state):
     return {name: tensor.contiguous().clone() for name, tensor in out.items()}
 
 
-def hugging(state):
-    vision = {"hidden_size": 32, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 1, "image_size": SIZE,
-              "patch_size": 8}
-    text = {"hidden_size": TEXT_WIDTH, "intermediate_size": 4 * TEXT_WIDTH, "num_hidden_layers": 1, "num_attention_heads": 1,
-            "vocab_size": VOCABULARY, "max_position_embeddings": CONTEXT, "bos_token_id": VOCABULARY - 2, "eos_token_id": VOCABULARY - 1}
-    model = transformers.CLIPModel(transformers.CLIPConfig(text_config=text, vision_config=vision, projection_dim=DIMENSION))
+def hugging(state, config=CONFIG["model_cfg"]):
+    """The model of transformers with these weights, sized by a configuration of open_clip."""
+    vision, text = config["vision_cfg"], config["text_cfg"]
+    vocabulary = text["vocab_size"]
+    vision = {"hidden_size": vision["width"], "intermediate_size": 4 * vision["width"], "num_hidden_layers": vision["layers"],
+              "num_attention_heads": vision["width"] // vision.get("head_width", 64), "image_size": vision["image_size"],
+              "patch_size": vision["patch_size"]}
+    text = {"hidden_size": text["width"], "intermediate_size": 4 * text["width"], "num_hidden_layers": text["layers"],
+            "num_attention_heads": text["heads"], "vocab_size": vocabulary, "max_position_embeddings": text["context_length"],
+            "bos_token_id": vocabulary - 2, "eos_token_id": vocabulary - 1}
+    model = transformers.CLIPModel(transformers.CLIPConfig(text_config=text, vision_config=vision, projection_dim=config["embed_dim"]))
     missing = model.load_state_dict(to_transformers(state), strict=False)
     assert not missing.unexpected_keys and all(name.endswith("position_ids") for name in missing.missing_keys), missing
     return model.eval()
@@ -153,7 +158,7 @@ def main():
     theirs.load_state_dict(state)
     for found, expected in ((theirs.encode_image(images(SIZE)), "image_features"), (theirs.encode_text(tokens), "text_features")):
         assert torch.allclose(found, out[expected], atol=1e-5), expected
-    archive(theirs, SIZE, OUT / "openai.pt", tokens)
+    archive(theirs, images(SIZE), OUT / "openai.pt", tokens)
 
     theirs = hugging(state)
     found = theirs.get_image_features(pixel_values=images(SIZE)), theirs.get_text_features(input_ids=tokens)
@@ -172,7 +177,7 @@ def main():
     out["resnet.image_features"] = resnet.encode_image(images(64))
     out["resnet.text_features"] = resnet.encode_text(tokens)
     prints = {"fingerprint": fingerprint(model), "resnet": fingerprint(resnet)}
-    archive(resnet, 64, OUT / "resnet.pt", tokens)
+    archive(resnet, images(64), OUT / "resnet.pt", tokens)
     save_file({name: t.clone().contiguous() for name, t in out.items()}, OUT / "features.safetensors",
               metadata={"made": json.dumps({"texts": TEXTS, "transformers": transformers.__version__, **prints})})
 
