@@ -72,7 +72,7 @@ fn every_layout_of_the_folder_is_one_model() {
     agrees(encoder.as_ref(), "vit");
     assert_eq!(encoder.info().record.format, "Hugging Face folder");
     assert_eq!(files(encoder.as_ref()), [CONFIG, PREPROCESSING, MODEL]);
-    let activation = "text_config.hidden_act and vision_config.hidden_act is \"quick_gelu\" in the configuration";
+    let activation = "text_config.hidden_act and vision_config.hidden_act are \"quick_gelu\" in the configuration";
     assert!(fact(encoder.as_ref(), "activation").ends_with(activation), "{}", fact(encoder.as_ref(), "activation"));
     assert!(!encoder.info().record.facts.iter().any(|(name, _)| name == "mean and deviation"));
 

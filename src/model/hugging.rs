@@ -319,7 +319,8 @@ fn activation(settings: &mut Settings, paths: [&str; 2], options: &CheckpointOpt
         [] => Ok((text, "hidden_act is missing in the configuration, which means quick_gelu".to_owned())),
         said => {
             let value = settings.get(said[0]).cloned().unwrap_or_default();
-            options.activation(Some((text, format!("{} is {value} in the configuration", said.join(" and ")))))
+            let verb = if said.len() == 1 { "is" } else { "are" };
+            options.activation(Some((text, format!("{} {verb} {value} in the configuration", said.join(" and ")))))
         }
     };
     found.map_err(|problem| settings.problem(problem)).ok()
