@@ -125,7 +125,7 @@ fn what_has_no_effect_is_noted() {
     insta::assert_snapshot!(notes.join("\n"), @r"
     9:11: probes[2].id: nothing measures the probe set `idle`
     14:69: gates[0].max: `accuracy` is worse when lower, and `max` lets that pass; is `min` meant?
-    15:27: gates[1].measure: a model that recognises nothing would pass, for it cannot be misled: add a gate `min` on the accuracy of `clean`
+    15:27: gates[1].measure: a model that recognises little cannot be misled, so passing would say little: add a gate `min` on the accuracy of `clean`
     16:20: quarantine.max: 50 % of a set may be unusable and the audit still passes
     ");
 }

@@ -1,13 +1,15 @@
 //! What the entries of a suite say of themselves and of each other: ids, references, circles, limits.
 
+mod gates;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Draft;
 use super::marks::{Content, Node};
 use super::problem::{Problems, Step, choices, hidden, nearest, quote};
-use crate::gate::{Gate, On};
+use crate::gate::Gate;
 use crate::model::sha256;
-use crate::types::{Direction, Problem, Scale};
+use crate::types::{Problem, Scale};
 
 /// Longest id: ids become parts of file names, anchors and table headings.
 const ID: usize = 64;
@@ -254,124 +256,6 @@ impl<'a> Check<'a> {
         }
     }
 
-    fn gates(&mut self) {
-        let draft = self.draft;
-        for (index, gate) in draft.gates.iter().enumerate() {
-            let Some(gate) = gate else { continue };
-            self.refer(("gates", index), &["measure".to_owned()], "measures", &gate.measure);
-            let measure = self.measures.find(&gate.measure).and_then(|place| draft.measures.get(place)?.as_ref());
-            let of_readouts = measure.is_none_or(|measure| measure.compute.of_readouts());
-            match &gate.readout {
-                Some(_) if !of_readouts => {
-                    let message =
-                        format!("the numbers of {} are of units, not of a readout; leave it out", quote(&gate.measure));
-                    self.add("gates", index, &["readout".to_owned()], message);
-                }
-                Some(readout) => self.refer(("gates", index), &["readout".to_owned()], "readouts", readout),
-                None if draft.readouts.len() > 1 && of_readouts => {
-                    let message = format!(
-                        "the suite has several readouts, {}: say with `readout:` whose number is judged",
-                        choices(self.readouts.names(), "and")
-                    );
-                    self.add("gates", index, &[], message);
-                }
-                None => {}
-            }
-            if let Some(measure) = measure {
-                self.statistic(index, gate, &measure.compute);
-            }
-        }
-    }
-
-    /// What a gate asks of the measure it names.
-    fn statistic(&mut self, index: usize, gate: &Gate, measure: &crate::measure::AnyMeasure) {
-        let known = measure.statistics();
-        if gate.on == On::Each && measure.by().is_empty() {
-            let remedy = if measure.of_readouts() { "; give it `by:`" } else { "" };
-            let message = format!(
-                "ranges over the rows of a breakdown, and the measure {} has none{remedy}",
-                quote(&gate.measure)
-            );
-            self.add("gates", index, &["on".to_owned()], message);
-        }
-        let names = || known.iter().filter(|one| !one.of_units).map(|one| one.name);
-        let Some(statistic) = known.iter().find(|one| one.name == gate.statistic) else {
-            let message = format!(
-                "{} gives no {}; expected {}",
-                quote(measure.name()),
-                quote(&gate.statistic),
-                choices(names(), "or")
-            );
-            let hint = nearest(&gate.statistic, names());
-            return self.add_with_hint("gates", index, &["statistic".to_owned()], message, hint);
-        };
-        if statistic.of_units {
-            let message = format!(
-                "{} has a number for each unit, and a gate judges none of them; expected {}",
-                quote(&gate.statistic),
-                choices(names(), "or")
-            );
-            self.add("gates", index, &["statistic".to_owned()], message);
-        }
-        let (least, most) = match statistic.scale {
-            Scale::Share => (0.0, 1.0),
-            Scale::Difference => (-1.0, 1.0),
-            Scale::Number => (f64::NEG_INFINITY, f64::INFINITY),
-        };
-        for (field, limit) in [("max", gate.max), ("min", gate.min)] {
-            let Some(limit) = limit.filter(|limit| limit.is_finite()) else { continue };
-            if limit < least || limit > most {
-                let what = if statistic.scale == Scale::Share { "a share" } else { "a difference of two shares" };
-                let remedy = if limit > 1.0 && limit <= 100.0 {
-                    format!("; {limit} % is written {}", limit / 100.0)
-                } else {
-                    String::new()
-                };
-                let message = format!("{} is {what}, {least} to {most}, found {limit}{remedy}", quote(statistic.name));
-                self.add("gates", index, &[field.to_owned()], message);
-            } else if (field == "max" && limit >= most) || (field == "min" && limit <= least) {
-                // It would count as a gate that passed.
-                let message = format!(
-                    "this gate cannot fail: {} is never beyond {limit}; give another limit, or take the gate out: what is \
-                     measured is reported without one",
-                    quote(statistic.name)
-                );
-                self.add("gates", index, &[field.to_owned()], message);
-            }
-        }
-        let wrong = match statistic.worse {
-            Direction::Higher => gate.min.map(|_| ("min", "higher", "max")),
-            Direction::Lower => gate.max.map(|_| ("max", "lower", "min")),
-        };
-        if let Some((field, worse, other)) = wrong {
-            let message = format!(
-                "{} is worse when {worse}, and `{field}` lets that pass; is `{other}` meant?",
-                quote(statistic.name)
-            );
-            self.note("gates", index, &[field], message);
-        }
-    }
-
-    fn waivers(&mut self) {
-        let draft = self.draft;
-        let mut first: BTreeMap<&str, usize> = BTreeMap::new();
-        let below = ["gate".to_owned()];
-        for (index, waiver) in draft.waivers.iter().enumerate() {
-            let Some(waiver) = waiver else { continue };
-            self.refer(("waivers", index), &below, "gates", &waiver.gate);
-            match first.get(waiver.gate.as_str()) {
-                Some(other) => {
-                    let (_, place) = self.tree.follow(way("waivers", *other, &below));
-                    let message = format!("{} is waived on line {} already", quote(&waiver.gate), place.line);
-                    self.add("waivers", index, &below, message);
-                }
-                None => {
-                    first.insert(&waiver.gate, index);
-                }
-            }
-        }
-    }
-
     /// Notes on what has no effect.
     fn unused(&mut self) {
         let draft = self.draft;
@@ -437,7 +321,7 @@ impl<'a> Check<'a> {
             .collect();
         for (index, set) in missing {
             let message = format!(
-                "a model that recognises nothing would pass, for it cannot be misled: add a gate `min` on the accuracy of {}",
+                "a model that recognises little cannot be misled, so passing would say little: add a gate `min` on the accuracy of {}",
                 quote(&set)
             );
             self.note("gates", index, &["measure"], message);
