@@ -10,6 +10,7 @@ use image::RgbImage;
 use serde_json::{Value, json};
 
 use super::exit::{self, Failure};
+use super::process::Process;
 use super::{Compute, place, run, say};
 use crate::audit::{self, Request};
 use crate::model::{ARCHITECTURES, Encoder, ModelSource};
@@ -176,23 +177,4 @@ fn whole(encoder: &dyn Encoder, placed: place::Placed) -> anyhow::Result<Value> 
             "decode_and_preprocess": spent.fitting.as_secs_f64(),
         },
     }))
-}
-
-/// What the process has used so far, as Linux counts it; 0 where it does not tell.
-struct Process {
-    peak_memory_bytes: u64,
-    seconds: f64,
-}
-
-impl Process {
-    fn now() -> Self {
-        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-        let peak =
-            status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse().ok());
-        let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-        // Fields 14 and 15, counted behind the name of the program, which may hold spaces; in hundredths of a second.
-        let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields).split_whitespace();
-        let hundredths: u64 = fields.skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
-        Self { peak_memory_bytes: peak.unwrap_or(0u64) * 1024, seconds: hundredths as f64 / 100.0 }
-    }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::process::Process;
 use super::{Compute, Precision, default_output, exit, place, say};
 use crate::audit::{self, Cost, Question};
 use crate::model::{Dtype, Encoder};
@@ -123,7 +124,8 @@ fn lines(cost: &Cost, probes: usize, encoder: &dyn Encoder) -> Vec<String> {
         "disk: about {} without reports; of every probe {embedding} values of the embedding and {units} of units",
         size(cost.disk_bytes)
     ));
-    if let Some(peak) = peak_bytes() {
+    let peak = Process::now().peak_memory_bytes;
+    if peak > 0 {
         lines.push(format!(
             "memory: about {}: {} as this check, and {} for pictures in flight, predictions and the record",
             size(peak + cost.memory_bytes),
@@ -136,13 +138,6 @@ fn lines(cost: &Cost, probes: usize, encoder: &dyn Encoder) -> Vec<String> {
 
 fn counted(count: usize, one: &str, many: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { many })
-}
-
-/// The most memory this process has held, bytes.
-fn peak_bytes() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kibibytes| kibibytes * 1024)
 }
 
 /// A time as one says it: two digits are all an estimate has.

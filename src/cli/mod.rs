@@ -11,6 +11,7 @@ mod inspect;
 mod list;
 mod place;
 mod preview;
+mod process;
 mod report;
 mod run;
 mod say;
