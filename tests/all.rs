@@ -11,6 +11,7 @@ mod gates;
 mod hugging;
 mod measures;
 mod observing;
+mod overlays;
 mod pictures;
 mod plans;
 mod precision;

@@ -421,7 +421,7 @@ fn sources_are_named_or_paths() {
     assert_eq!(MODELS.iter().map(|kind| kind.name).collect::<Vec<_>>(), ["reference"]);
     assert_eq!(
         formats().iter().map(|kind| kind.name).collect::<Vec<_>>(),
-        ["open_clip folder", "Hugging Face folder", "file of weights"]
+        ["overlay folder", "open_clip folder", "Hugging Face folder", "file of weights"]
     );
 }
 

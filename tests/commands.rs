@@ -7,6 +7,7 @@ mod faults;
 mod hub;
 mod inputs;
 mod inspecting;
+mod overlay;
 mod place;
 mod preview;
 mod resume;

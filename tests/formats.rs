@@ -172,8 +172,8 @@ fn numbers_and_masks_beside_the_weights_must_agree_with_them() {
 fn an_expected_hash_is_compared_before_anything_is_parsed() {
     let sha256 = open(&formats().join("openai.pt")).unwrap().info().record.files[0].sha256.clone();
     let expect = |hashes: &[&str]| CheckpointOptions {
-        quick_gelu: None,
         expect_sha256: hashes.iter().map(|&hash| hash.to_owned()).collect(),
+        ..CheckpointOptions::default()
     };
     assert!(open_with(&formats().join("openai.pt"), expect(&[&sha256])).is_ok());
     let other = "0".repeat(64);

@@ -89,6 +89,9 @@ struct Compute {
     /// Let a suite name a model of Hugging Face's hub (hf://), and download what the cache lacks
     #[arg(long)]
     allow_download: bool,
+    /// The suite's folder, where the suite names the model.
+    #[arg(skip)]
+    inside: Option<PathBuf>,
 }
 
 /// A number format, or the wish that the program choose.
@@ -114,6 +117,7 @@ impl Compute {
     fn saying(mut self, placed: &place::Placed, given: Option<&str>) -> Self {
         let said = &placed.suite.model;
         if given.is_none() {
+            self.inside = placed.folder().map(Path::to_owned);
             self.quick_gelu = self.quick_gelu.or(said.quick_gelu);
             if self.expect_sha256.is_empty() {
                 self.expect_sha256 = said.expected();
@@ -146,7 +150,11 @@ impl Compute {
             dtype,
             batch,
             threads: self.threads.map(usize::from),
-            checkpoint: CheckpointOptions { quick_gelu: self.quick_gelu, expect_sha256: self.expect_sha256.clone() },
+            checkpoint: CheckpointOptions {
+                quick_gelu: self.quick_gelu,
+                expect_sha256: self.expect_sha256.clone(),
+                inside: self.inside.clone(),
+            },
             hub: hub::options(self.allow_download),
         };
         crate::model::load(source, &options)

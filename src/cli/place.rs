@@ -20,6 +20,14 @@ pub(super) struct Placed {
 }
 
 impl Placed {
+    /// The suite's folder; none of a suite that ships.
+    pub(super) fn folder(&self) -> Option<&Path> {
+        match &self.files {
+            Files::Folder(folder) => Some(folder),
+            Files::Embedded(_) => None,
+        }
+    }
+
     /// The model to audit: the one of the command line, else the one the suite names. A path in a suite stays inside the
     /// suite's folder, so that a stranger's suite cannot point elsewhere.
     pub(super) fn model(&self, given: Option<&str>, allow_download: bool) -> anyhow::Result<String> {

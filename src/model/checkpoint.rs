@@ -3,7 +3,7 @@
 //! checkpoint is ever executed.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use super::blob::Blob;
 use super::block::Activation;
 use super::tensors::Tensors;
 use super::tokenizer::Tokenizer;
-use super::{ModelError, hugging, lone, openclip, text, tower};
+use super::{ModelError, hugging, lone, openclip, overlay, text, tower};
 use crate::types::{FileRecord, Fingerprint, Kind};
 
 /// A layout of files on disk that can be read.
@@ -25,7 +25,7 @@ pub(super) struct Format {
 }
 
 /// Every format, in the order in which they are tried. A new one is a file of its own and a line here.
-pub(super) const FORMATS: &[Format] = &[openclip::FORMAT, hugging::FORMAT, lone::FORMAT];
+pub(super) const FORMATS: &[Format] = &[overlay::FORMAT, openclip::FORMAT, hugging::FORMAT, lone::FORMAT];
 
 /// What is said of a checkpoint besides its files.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,6 +35,9 @@ pub struct CheckpointOptions {
     /// SHA-256 of the files of weights, in lower-case hexadecimal; none asks for nothing. Compared before any file of
     /// weights is parsed.
     pub expect_sha256: Vec<String>,
+    /// The folder that a checkpoint must not lead out of, as an overlay does by the base it names; none where the user
+    /// named the checkpoint.
+    pub inside: Option<PathBuf>,
 }
 
 impl CheckpointOptions {
@@ -168,7 +171,7 @@ pub(super) fn read(path: &Path, options: &CheckpointOptions) -> Result<Checkpoin
 }
 
 /// Why a path is no checkpoint.
-fn unknown(path: &Path) -> String {
+pub(super) fn unknown(path: &Path) -> String {
     let known: Vec<String> =
         FORMATS.iter().map(|format| format!("{} ({})", format.kind.name, format.kind.about)).collect();
     let found = match fs::metadata(path) {

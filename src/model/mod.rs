@@ -15,6 +15,7 @@ mod json;
 mod layers;
 mod lone;
 mod openclip;
+mod overlay;
 mod pickle;
 mod random;
 mod rename;

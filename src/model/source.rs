@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use super::blob::Blob;
-use super::checkpoint::{FORMATS, assemble, read, refuse};
+use super::checkpoint::{CheckpointOptions, FORMATS, assemble, read, refuse};
 use super::clip::ClipEncoder;
 use super::device::{self, LoadOptions};
 use super::hub::{Repository, SCHEME};
@@ -82,7 +82,8 @@ pub fn load(source: &ModelSource, options: &LoadOptions) -> Result<Box<dyn Encod
         ModelSource::Folder(path) => (path.display().to_string(), read(path, &options.checkpoint)?),
         ModelSource::Hub(repository) => {
             let found = repository.find(&options.hub)?;
-            let mut checkpoint = read(&found.folder, &options.checkpoint)?;
+            let inside = CheckpointOptions { inside: Some(found.folder.clone()), ..options.checkpoint.clone() };
+            let mut checkpoint = read(&found.folder, &inside)?;
             checkpoint.facts.push(("revision".to_owned(), repository.about(&found)));
             (repository.pinned(&found.commit), checkpoint)
         }

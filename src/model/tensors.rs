@@ -60,9 +60,7 @@ impl Tensors {
             match read(entry, kind) {
                 Ok((values, tensor)) => {
                     problems.extend(unusable(name, &values));
-                    if name.ends_with("running_var") {
-                        tensors.constant_channels += values.iter().filter(|&&value| value == 0.0).count();
-                    }
+                    tensors.constant_channels += constant_channels(name, &values);
                     tensors.stored.insert(entry.element.name());
                     tensors.values.insert(name.clone(), tensor);
                 }
@@ -170,6 +168,45 @@ impl Tensors {
         if problems.is_empty() { Ok(self) } else { Err(problems) }
     }
 
+    /// These tensors with others in place of those of their names; and the names of those whose values differ.
+    ///
+    /// # Errors
+    /// Every one of the others that has no place here, or another shape there.
+    pub(super) fn overlaid(mut self, others: Self) -> Result<(Self, Vec<String>), Vec<String>> {
+        let mut problems = Vec::new();
+        let mut differing = Vec::new();
+        for (name, tensor) in others.values {
+            let shape = shape_of(&tensor);
+            let Some(place) = self.values.get_mut(&name) else {
+                problems.push(format!("tensor `{name}` {shape:?} is not in the base"));
+                continue;
+            };
+            if shape_of(place) != shape {
+                problems.push(format!("tensor `{name}` has shape {shape:?}, {:?} in the base", shape_of(place)));
+                continue;
+            }
+            match (floats(place), floats(&tensor)) {
+                (Ok(before), Ok(after)) => {
+                    // By their bits, as the fingerprint takes them.
+                    if before.iter().zip(&after).any(|(before, after)| before.to_bits() != after.to_bits()) {
+                        differing.push(name.clone());
+                    }
+                    let before = constant_channels(&name, &before);
+                    self.constant_channels = self.constant_channels.saturating_sub(before);
+                    self.constant_channels += constant_channels(&name, &after);
+                }
+                (before, after) => {
+                    let errors = before.err().into_iter().chain(after.err());
+                    problems.extend(errors.map(|error| format!("tensor `{name}` cannot be read: {error}")));
+                }
+            }
+            *place = tensor;
+        }
+        self.stored.extend(others.stored);
+        self.counters.extend(others.counters);
+        if problems.is_empty() { Ok((self, differing)) } else { Err(problems) }
+    }
+
     /// Takes a tensor out; the towers take every one.
     ///
     /// # Errors
@@ -254,6 +291,11 @@ pub(super) fn floats(tensor: &Tensor) -> Result<Vec<f32>, TchError> {
     let count = values.len();
     tensor.f_copy_data(&mut values, count)?;
     Ok(values)
+}
+
+/// Channels of a tensor of variances that are 0.
+fn constant_channels(name: &str, values: &[f32]) -> usize {
+    if name.ends_with("running_var") { values.iter().filter(|&&value| value == 0.0).count() } else { 0 }
 }
 
 /// Values no model can be run with.

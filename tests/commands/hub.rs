@@ -11,10 +11,10 @@ use tempfile::TempDir;
 use super::place::Place;
 use crate::formats::formats;
 
-const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
+pub(super) const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 
 /// A cache with one repository: files as links to blobs, a branch and a tag.
-fn cache() -> TempDir {
+pub(super) fn cache() -> TempDir {
     let cache = tempfile::tempdir().unwrap();
     let repository = cache.path().join("models--some--clip");
     let snapshot = repository.join("snapshots").join(COMMIT);
@@ -30,7 +30,7 @@ fn cache() -> TempDir {
     cache
 }
 
-fn program(cache: &Path, arguments: &[&str]) -> Command {
+pub(super) fn program(cache: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_clip-audit"));
     for name in
         ["HF_HOME", "HUGGINGFACE_HUB_CACHE", "XDG_CACHE_HOME", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_TOKEN"]
@@ -42,7 +42,7 @@ fn program(cache: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-fn finish(mut command: Command) -> (Option<i32>, String, String) {
+pub(super) fn finish(mut command: Command) -> (Option<i32>, String, String) {
     let run = command.output().unwrap();
     (run.status.code(), String::from_utf8(run.stdout).unwrap(), String::from_utf8(run.stderr).unwrap())
 }

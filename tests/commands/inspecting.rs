@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::checkpoints::{CONFIGURATION, WEIGHTS, entries, serialise};
 use crate::formats::{attacks, folder_of, formats, saved, tensor, zip};
+use crate::overlays::pair;
 
 /// Runs `inspect`; gives the exit code and what was printed, with the folder's name left out.
 fn inspect(path: &Path, arguments: &[&str]) -> (Option<i32>, String, String) {
@@ -41,6 +42,7 @@ fn every_format_is_shown_whole() {
     let files =
         [(config, "config.json"), (preprocessing, "preprocessor_config.json"), ("hugging.bin", "pytorch_model.bin")];
     let hugging = folder("hugging-face", &files);
+    let overlay = pair();
     let mut shown = String::new();
     for (path, arguments) in [
         (open_clip, &[][..]),
@@ -49,6 +51,7 @@ fn every_format_is_shown_whole() {
         (formats().join("openai.pt"), &[]),
         (formats().join("resnet.pt"), &[]),
         (formats().join("legacy.bin"), &["--quick-gelu", "true"]),
+        (overlay.sibling(), &[]),
     ] {
         let (code, out, err) = inspect(&path, arguments);
         assert_eq!((code, err.as_str()), (Some(0), ""), "{}", path.display());
