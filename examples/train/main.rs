@@ -1,0 +1,104 @@
+//! Makes the reference model of this repository: prepares the training data, trains, measures, and writes the weights.
+//! CONTRIBUTING.md says how to run it.
+
+mod captions;
+mod chance;
+mod corpus;
+mod draw;
+mod measure;
+mod names;
+mod optimiser;
+mod prepare;
+mod run;
+mod sample;
+mod sheet;
+mod store;
+mod towers;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+use clip_audit::model::Tokenizer;
+
+/// Trains the reference model.
+#[derive(Parser)]
+#[command(name = "train")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Rasterises the pictures and lays out words and fonts, from what `scripts/train-data` fetched.
+    Prepare {
+        /// Folder that `scripts/train-data` filled.
+        #[arg(long)]
+        fetched: PathBuf,
+        /// Folder to write.
+        #[arg(long)]
+        out: PathBuf,
+    },
+    /// Trains, or goes on where the run's folder has a checkpoint.
+    Run {
+        /// Folder that `prepare` wrote.
+        #[arg(long)]
+        data: PathBuf,
+        /// Folder of the run: checkpoint, curves and, in the end, the model.
+        #[arg(long)]
+        out: PathBuf,
+        /// Steps of the whole training; a step sees 256 images.
+        #[arg(long, default_value_t = 9000)]
+        steps: u64,
+        /// Everything random follows from it.
+        #[arg(long, default_value_t = 7)]
+        seed: u64,
+        /// Highest rate of learning.
+        #[arg(long, default_value_t = 1e-3)]
+        peak_rate: f64,
+        /// Stop after this many steps without finishing; the same command goes on.
+        #[arg(long)]
+        stop_after: Option<u64>,
+    },
+    /// Draws the samples of a step as a sheet, to be looked at, and prints their captions row by row.
+    Sheet {
+        /// Folder that `prepare` wrote.
+        #[arg(long)]
+        data: PathBuf,
+        /// PNG to write.
+        #[arg(long)]
+        out: PathBuf,
+        /// Share of the training that is done.
+        #[arg(long, default_value_t = 0.5)]
+        share: f64,
+    },
+    /// Measures a model of the reference model's sizes on data it was not trained on.
+    Measure {
+        /// Folder that `prepare` wrote.
+        #[arg(long)]
+        data: PathBuf,
+        /// open_clip folder.
+        #[arg(long)]
+        model: PathBuf,
+    },
+}
+
+fn main() -> anyhow::Result<()> {
+    match Arguments::parse().command {
+        Command::Prepare { fetched, out } => prepare::prepare(&fetched, &out),
+        Command::Run { data, out, steps, seed, peak_rate, stop_after } => {
+            let device = tch::Device::Cpu;
+            run::run(&run::Plan { data, out, steps, seed, peak_rate, stop_after, device }).map(drop)
+        }
+        Command::Sheet { data, out, share } => sheet::write(&corpus::Corpus::read(&data)?, &out, share),
+        Command::Measure { data, model } => {
+            let corpus = corpus::Corpus::read(&data)?;
+            let sizes = towers::REFERENCE;
+            let tokenizer = Tokenizer::new(sizes.vocabulary as usize, sizes.context as usize)?;
+            for (name, value) in measure::thorough(&store::import(&model)?, &corpus, &tokenizer)? {
+                println!("{name}\t{value:.1}");
+            }
+            Ok(())
+        }
+    }
+}
