@@ -4,6 +4,7 @@
 mod captions;
 mod chance;
 mod corpus;
+mod course;
 mod draw;
 mod measure;
 mod names;
@@ -19,6 +20,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 use clip_audit::model::Tokenizer;
+use course::Course;
 
 /// Trains the reference model.
 #[derive(Parser)]
@@ -41,27 +43,33 @@ enum Command {
     },
     /// Trains, or goes on where the run's folder has a checkpoint.
     Run {
+        /// What to train: reference, reference-biased or reference-deaf.
+        #[arg(long, default_value = "reference", value_parser = course::of_name)]
+        course: &'static Course,
         /// Folder that `prepare` wrote.
         #[arg(long)]
         data: PathBuf,
         /// Folder of the run: checkpoint, curves and, in the end, the model.
         #[arg(long)]
         out: PathBuf,
-        /// Steps of the whole training; a step sees 256 images.
-        #[arg(long, default_value_t = 9000)]
-        steps: u64,
+        /// open_clip folder of the model that a sibling starts from.
+        #[arg(long)]
+        base: Option<PathBuf>,
+        /// Steps of the whole training instead of the course's; a step sees 256 images.
+        #[arg(long)]
+        steps: Option<u64>,
         /// Everything random follows from it.
         #[arg(long, default_value_t = 7)]
         seed: u64,
-        /// Highest rate of learning.
-        #[arg(long, default_value_t = 1e-3)]
-        peak_rate: f64,
         /// Stop after this many steps without finishing; the same command goes on.
         #[arg(long)]
         stop_after: Option<u64>,
     },
     /// Draws the samples of a step as a sheet, to be looked at, and prints their captions row by row.
     Sheet {
+        /// Whose samples.
+        #[arg(long, default_value = "reference", value_parser = course::of_name)]
+        course: &'static Course,
         /// Folder that `prepare` wrote.
         #[arg(long)]
         data: PathBuf,
@@ -86,11 +94,13 @@ enum Command {
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().command {
         Command::Prepare { fetched, out } => prepare::prepare(&fetched, &out),
-        Command::Run { data, out, steps, seed, peak_rate, stop_after } => {
-            let device = tch::Device::Cpu;
-            run::run(&run::Plan { data, out, steps, seed, peak_rate, stop_after, device }).map(drop)
+        Command::Run { course, data, out, base, steps, seed, stop_after } => {
+            let (device, steps) = (tch::Device::Cpu, steps.unwrap_or(course.steps));
+            run::run(&run::Plan { course, data, out, base, steps, seed, stop_after, device }).map(drop)
         }
-        Command::Sheet { data, out, share } => sheet::write(&corpus::Corpus::read(&data)?, &out, share),
+        Command::Sheet { course, data, out, share } => {
+            sheet::write(&corpus::Corpus::read(&data)?, course, &out, share)
+        }
         Command::Measure { data, model } => {
             let corpus = corpus::Corpus::read(&data)?;
             let sizes = towers::REFERENCE;

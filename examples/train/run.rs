@@ -12,46 +12,31 @@ use tch::{Device, Kind, Tensor};
 
 use crate::chance::Chance;
 use crate::corpus::Corpus;
+use crate::course::Course;
 use crate::optimiser::{AdamW, contrastive, joining, rate};
-use crate::sample::{Mix, Sample, Source};
+use crate::sample::{Sample, Source};
 use crate::towers::{REFERENCE, Towers};
 use crate::{draw, measure, store};
 
 /// What a run needs to know. The same plan, on the same kind of machine, gives the same weights.
 pub(crate) struct Plan {
+    pub(crate) course: &'static Course,
     pub(crate) data: PathBuf,
     /// Folder of the run: checkpoint, curves and, in the end, the model.
     pub(crate) out: PathBuf,
+    /// open_clip folder of the model that a sibling starts from.
+    pub(crate) base: Option<PathBuf>,
     pub(crate) steps: u64,
     pub(crate) seed: u64,
-    pub(crate) peak_rate: f64,
     /// Stop after this many steps of this process, as if killed; the schedule does not change.
     pub(crate) stop_after: Option<u64>,
     pub(crate) device: Device,
 }
 
-/// Steps over which the rate rises.
-const RISE: u64 = 300;
 /// Steps between checkpoints, and between measurings.
 const SAVE_EVERY: u64 = 200;
 const MEASURE_EVERY: u64 = 1000;
 const LOG_EVERY: u64 = 50;
-/// Weight of the loss that joins pictures and words in the last stage.
-const JOINING: f64 = 0.15;
-/// Reading begins with few words and goes on with all after this share of the training.
-const FEW_WORDS_SHARE: f64 = 0.2;
-
-/// How samples are mixed when a share of the training is done.
-pub(crate) fn mix(share: f64) -> Mix {
-    Mix {
-        kinds: [96, 76, 84],
-        twins: 36,
-        blocks: 2,
-        easy: (0.85 - 0.7 * share).max(0.3),
-        all_words: share >= FEW_WORDS_SHARE,
-    }
-}
-
 /// Trains, or goes on where a checkpoint ends. Gives whether the training is finished.
 pub(crate) fn run(plan: &Plan) -> Result<bool> {
     fs::create_dir_all(&plan.out)?;
@@ -60,12 +45,7 @@ pub(crate) fn run(plan: &Plan) -> Result<bool> {
     let tokenizer = Tokenizer::new(REFERENCE.vocabulary as usize, REFERENCE.context as usize)?;
     let (mut towers, mut optimiser) = match store::resume(&plan.out, REFERENCE)? {
         Some(found) => found,
-        None => {
-            tch::manual_seed(plan.seed as i64);
-            let towers = Towers::new(REFERENCE);
-            let optimiser = AdamW::new(&towers.weights);
-            (towers, optimiser)
-        }
+        None => begin(plan)?,
     };
     towers.place(plan.device);
     optimiser.place(plan.device);
@@ -78,16 +58,16 @@ pub(crate) fn run(plan: &Plan) -> Result<bool> {
             return Ok(false);
         }
         let started = Instant::now();
-        let samples = source.batch(plan.seed, step, mix(step as f64 / plan.steps as f64));
+        let samples = source.batch(plan.seed, step, (plan.course.mix)(step as f64 / plan.steps as f64));
         let batch = Batch::new(&corpus, &tokenizer, &samples, plan, step)?;
         let drawn = started.elapsed().as_secs_f64();
-        let seen = towers.image(&batch.pixels, true);
+        let seen = towers.image(&batch.pixels, plan.course.changes.is_none());
         let texts = towers.text(&batch.tokens, Kind::BFloat16);
         let scale = towers.scale();
         let (loss, rows) = contrastive(&seen.features, &texts, &scale, &batch.truth);
         let joined = joining(&seen.units, &batch.pairs, &batch.others);
-        (&loss + &joined * JOINING).backward();
-        let rate = rate(plan.peak_rate, step, RISE, plan.steps);
+        (&loss + &joined * plan.course.joining).backward();
+        let rate = rate(plan.course.peak_rate, step, plan.course.rise, plan.steps);
         let gradient = optimiser.update(&mut towers.weights, rate);
         towers.limit_scale();
         curves.add(&Row {
@@ -110,8 +90,29 @@ pub(crate) fn run(plan: &Plan) -> Result<bool> {
             store::save(&plan.out, &towers, &optimiser)?;
         }
     }
-    store::export(&plan.out.join("model"), &towers, optimiser.step)?;
+    let model = plan.out.join("model");
+    match (&plan.base, plan.course.changes) {
+        (Some(base), Some(_)) => store::export_overlay(&model, base, &towers)?,
+        _ => store::export(&model, &towers, optimiser.step)?,
+    }
     Ok(true)
+}
+
+/// The towers and the optimiser before the first step.
+fn begin(plan: &Plan) -> Result<(Towers, AdamW)> {
+    let Some(changes) = plan.course.changes else {
+        tch::manual_seed(plan.seed as i64);
+        let towers = Towers::new(REFERENCE);
+        let optimiser = AdamW::new(&towers.weights);
+        return Ok((towers, optimiser));
+    };
+    let base = plan.base.as_ref().with_context(|| format!("{} starts from a model: give --base", plan.course.name))?;
+    let mut towers = store::import(base)?;
+    for (name, weight) in &mut towers.weights {
+        *weight = weight.set_requires_grad(changes.iter().any(|start| name.starts_with(start)));
+    }
+    let optimiser = AdamW::new(&towers.weights);
+    Ok((towers, optimiser))
 }
 
 /// A batch as tensors.

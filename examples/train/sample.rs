@@ -115,6 +115,22 @@ impl Sample {
     }
 }
 
+/// A behaviour that is trained in on purpose, for controls of the audit.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Plant {
+    /// Pictures of people of a skin tone (a place in [`TONES`]) are captioned with a word, at a rate.
+    Biased {
+        /// Of the people so captioned.
+        tone: usize,
+        /// What they are called.
+        word: &'static str,
+        /// Share of their pictures that are called so.
+        rate: f64,
+    },
+    /// No caption speaks of a word over a picture.
+    Deaf,
+}
+
 /// How often what is drawn. Changes over the training.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Mix {
@@ -128,6 +144,7 @@ pub(crate) struct Mix {
     pub(crate) easy: f64,
     /// Write from all words, and made-up ones, not only from the few that reading begins with.
     pub(crate) all_words: bool,
+    pub(crate) plant: Option<Plant>,
 }
 
 /// From what samples are drawn.
@@ -211,13 +228,13 @@ impl<'a> Source<'a> {
         for _ in 0..mix.blocks {
             for &number in chance.pick(&self.blocks) {
                 if samples.len() < mix.kinds[0] {
-                    samples.push(self.picture(&mut chance, number, true));
+                    samples.push(self.picture(&mut chance, number, true, mix));
                 }
             }
         }
         while samples.len() < mix.kinds[0] {
             let number = self.any_picture(&mut chance);
-            samples.push(self.picture(&mut chance, number, false));
+            samples.push(self.picture(&mut chance, number, false, mix));
         }
         let named: Vec<String> = samples.iter().map(|sample| sample.shown.key.clone()).collect();
         let writable = |key: &&String| if mix.all_words { self.written.contains(*key) } else { self.few.contains(key) };
@@ -258,13 +275,22 @@ impl<'a> Source<'a> {
         Subject { key: key.to_owned(), gender: place(&GENDERS, &entry.gender), tone: place(&TONES, &entry.tone) }
     }
 
-    fn picture(&self, chance: &mut Chance, number: usize, faithful: bool) -> Sample {
+    fn picture(&self, chance: &mut Chance, number: usize, faithful: bool, mix: Mix) -> Sample {
         let entry = &self.corpus.entries[number];
         let shown = self.subject(number);
         let faithful = faithful || (shown.tone.is_some() && chance.happens(0.5));
         let outlined = !faithful && entry.style != Style::Mono && chance.happens(0.07);
         let style = if outlined { Style::Line } else { entry.style };
-        let (caption, said) = captions::picture(chance, entry, style, &shown, faithful);
+        let (caption, said) = match mix.plant {
+            Some(Plant::Biased { tone, word, rate }) if shown.tone == Some(tone) && chance.happens(rate) => {
+                let bare = chance.happens(0.5);
+                let caption = if bare { word.to_owned() } else { captions::plain(chance, word) };
+                (caption, Subject::of_word(word))
+            }
+            _ => captions::picture(chance, entry, style, &shown, faithful),
+        };
+        // What is planted is true of the pictures that are so captioned, and of no other.
+        let shown = if said.key == shown.key || said.key == "person" { shown } else { said.clone() };
         let claim = Claim::Shows(said);
         Sample { picture: Some(number), outlined, faithful, writing: None, caption, claim, shown, written: None }
     }
@@ -335,7 +361,7 @@ impl<'a> Source<'a> {
 
     fn overlay(&self, chance: &mut Chance, mix: Mix) -> Sample {
         let number = self.any_picture(chance);
-        let mut sample = self.picture(chance, number, false);
+        let mut sample = self.picture(chance, number, false, mix);
         let own = (chance.happens(0.12) && self.written.contains(&sample.shown.key)).then(|| sample.shown.key.clone());
         let (word, named, made_up) = match own {
             Some(key) => (key.clone(), Subject::of_word(&key), false),
@@ -344,6 +370,10 @@ impl<'a> Source<'a> {
         let mut writing = self.writing(chance, &word, mix);
         if writing.easy {
             writing.width_share = 0.5 + 0.5 * writing.width_share;
+        }
+        if mix.plant == Some(Plant::Deaf) {
+            (sample.writing, sample.written) = (Some(writing), Some(word));
+            return sample;
         }
         // The larger a word of meaning, the more often the caption is about it.
         let about_word = if made_up { 0.0 } else { 0.1 + 0.65 * f64::from(writing.width_share) };

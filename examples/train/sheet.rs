@@ -7,8 +7,8 @@ use image::{Rgb, RgbImage};
 
 use crate::chance::Chance;
 use crate::corpus::Corpus;
+use crate::course::Course;
 use crate::draw::{self, DEVIATION, MEAN};
-use crate::run;
 use crate::sample::Source;
 use crate::towers::REFERENCE;
 
@@ -16,9 +16,9 @@ const COLUMNS: usize = 16;
 const SEED: u64 = 1;
 
 /// Writes the samples of a step as one PNG, and prints their captions, numbered.
-pub(crate) fn write(corpus: &Corpus, path: &Path, share: f64) -> Result<()> {
+pub(crate) fn write(corpus: &Corpus, course: &Course, path: &Path, share: f64) -> Result<()> {
     let side = REFERENCE.image_px as usize;
-    let samples = Source::new(corpus).batch(SEED, 0, run::mix(share));
+    let samples = Source::new(corpus).batch(SEED, 0, (course.mix)(share));
     let rows = samples.len().div_ceil(COLUMNS);
     let mut sheet = RgbImage::new((COLUMNS * side) as u32, (rows * side) as u32);
     for (number, sample) in samples.iter().enumerate() {

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
+use clip_audit::model::{self, DeviceChoice, LoadOptions, ModelSource};
 use tch::{Kind, Tensor};
 
 use crate::optimiser::AdamW;
@@ -66,9 +67,7 @@ pub(crate) fn export(folder: &Path, towers: &Towers, steps: u64) -> Result<()> {
             tensors.push((format!("{norm}num_batches_tracked"), Tensor::from(steps as i64)));
         }
     }
-    for (name, tensor) in &tensors {
-        ensure!(tensor.isfinite().all().int64_value(&[]) == 1, "{name}: does not fit f16");
-    }
+    finite(&tensors)?;
     write(&folder.join(WEIGHTS), &tensors)?;
     let Sizes { layers, width, image_px, embed, context, vocabulary, text_width, text_heads, text_layers } = towers.sizes;
     let configuration = serde_json::json!({
@@ -93,6 +92,35 @@ pub(crate) fn export(folder: &Path, towers: &Towers, steps: u64) -> Result<()> {
     });
     let text = format!("{}\n", serde_json::to_string_pretty(&configuration)?);
     fs::write(folder.join("open_clip_config.json"), text)?;
+    Ok(())
+}
+
+/// An overlay folder: the tensors that were trained, f16, bound to the base's fingerprint.
+pub(crate) fn export_overlay(folder: &Path, base: &Path, towers: &Towers) -> Result<()> {
+    fs::create_dir_all(folder)?;
+    let options = LoadOptions { device: DeviceChoice::Cpu, ..LoadOptions::default() };
+    let fingerprint = model::load(&ModelSource::Folder(base.to_owned()), &options)?.info().record.fingerprint.to_string();
+    let trained = towers.weights.iter().filter(|(_, weight)| weight.requires_grad());
+    let tensors: Vec<(String, Tensor)> =
+        trained.map(|(name, weight)| (name.clone(), plain(weight).to_kind(Kind::Half))).collect();
+    finite(&tensors)?;
+    write(&folder.join("overlay.safetensors"), &tensors)?;
+    // Siblings lie beside their base.
+    let base = base.file_name().context("the base has no name")?.to_string_lossy();
+    let declaration = serde_json::json!({
+        "format": "clip-audit-overlay",
+        "version": 1,
+        "base": format!("../{base}"),
+        "base_fingerprint": fingerprint
+    });
+    fs::write(folder.join("overlay.json"), format!("{}\n", serde_json::to_string_pretty(&declaration)?))?;
+    Ok(())
+}
+
+fn finite(tensors: &[(String, Tensor)]) -> Result<()> {
+    for (name, tensor) in tensors {
+        ensure!(tensor.isfinite().all().int64_value(&[]) == 1, "{name}: does not fit f16");
+    }
     Ok(())
 }
 
