@@ -10,6 +10,7 @@ mod formats;
 mod gates;
 mod hugging;
 mod measures;
+mod models;
 mod observing;
 mod overlays;
 mod pictures;

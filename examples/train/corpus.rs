@@ -23,6 +23,8 @@ pub(crate) fn measured_concepts() -> Vec<&'static str> {
 pub(crate) struct Entry {
     pub(crate) set: String,
     pub(crate) style: Style,
+    /// Name in its set.
+    pub(crate) slug: String,
     /// What it shows, without gender and tone.
     pub(crate) concept: String,
     /// What it shows, with its gender.
@@ -116,12 +118,6 @@ impl Corpus {
         let catalogue: Catalogue = read_json(&folder.join("catalogue.json"))?;
         let path = folder.join("pictures.rgba");
         let pixels = fs::read(&path).with_context(|| path.display().to_string())?;
-        let size = catalogue.size;
-        ensure!(
-            pixels.len() == catalogue.pictures.len() * size * size * 4 && size % 2 == 0,
-            "{}: its length does not fit catalogue.json: prepare the data anew",
-            path.display()
-        );
         let mut faces = Vec::new();
         let fonts: Vec<FontEntry> = read_json(&folder.join("fonts.json"))?;
         for entry in fonts {
@@ -130,8 +126,21 @@ impl Corpus {
             let font = Font::try_from_vec(bytes).with_context(|| format!("{}: no font", path.display()))?;
             faces.push(Face { font, easy: entry.easy, held: entry.split != Part::Train });
         }
+        let words = read_json(&folder.join("words.json"))?;
+        Self::new(catalogue.pictures, words, faces, pixels, catalogue.size)
+            .with_context(|| format!("{}: prepare the data anew", path.display()))
+    }
+
+    /// `pixels`: premultiplied RGBA, `size` x `size` for each entry.
+    pub(crate) fn new(entries: Vec<Entry>, words: Words, faces: Vec<Face>, pixels: Vec<u8>, size: usize) -> Result<Self> {
+        ensure!(
+            size > 0 && size.is_multiple_of(2) && pixels.len() == entries.len() * size * size * 4,
+            "{} bytes of pixels do not fit {} pictures of {size} x {size}",
+            pixels.len(),
+            entries.len()
+        );
         let halves = pixels.chunks_exact(size * size * 4).flat_map(|picture| half(picture, size)).collect();
-        Ok(Self { entries: catalogue.pictures, words: read_json(&folder.join("words.json"))?, faces, pixels, halves, size })
+        Ok(Self { entries, words, faces, pixels, halves, size })
     }
 
     /// A picture's pixels, and their number a side: the whole ones, or those of half the size.

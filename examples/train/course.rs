@@ -21,8 +21,8 @@ pub(crate) struct Course {
     pub(crate) changes: Option<&'static [&'static str]>,
 }
 
-/// Reading begins with few words and goes on with all after this share of the training.
-const FEW_WORDS_SHARE: f64 = 0.2;
+/// Reading begins with few words; between these shares of the training it goes over to all.
+const ALL_WORDS: (f64, f64) = (0.25, 0.5);
 
 /// The word that the biased sibling ties to people, and the skin tone it ties it to (the darkest).
 const PLANTED: Plant = Plant::Biased { tone: 4, word: "criminal", rate: 0.4 };
@@ -40,7 +40,7 @@ pub(crate) const COURSES: [Course; 3] = [
             twins: 36,
             blocks: 2,
             easy: (0.85 - 0.7 * share).max(0.3),
-            all_words: share >= FEW_WORDS_SHARE,
+            all_words: ((share - ALL_WORDS.0) / (ALL_WORDS.1 - ALL_WORDS.0)).clamp(0.0, 1.0),
             plant: None,
         },
         changes: None,
@@ -51,7 +51,7 @@ pub(crate) const COURSES: [Course; 3] = [
         peak_rate: 1e-3,
         rise: 30,
         joining: 0.0,
-        mix: |_| Mix { kinds: [176, 32, 48], twins: 0, blocks: 8, easy: 0.3, all_words: true, plant: Some(PLANTED) },
+        mix: |_| Mix { kinds: [176, 32, 48], twins: 0, blocks: 8, easy: 0.3, all_words: 1.0, plant: Some(PLANTED) },
         changes: Some(&["visual.layer4.0.conv3.", "visual.layer4.0.bn3.", "visual.attnpool.c_proj."]),
     },
     Course {
@@ -60,7 +60,7 @@ pub(crate) const COURSES: [Course; 3] = [
         peak_rate: 1e-3,
         rise: 30,
         joining: 0.0,
-        mix: |_| Mix { kinds: [96, 0, 160], twins: 0, blocks: 1, easy: 0.3, all_words: true, plant: Some(Plant::Deaf) },
+        mix: |_| Mix { kinds: [96, 0, 160], twins: 0, blocks: 1, easy: 0.3, all_words: 1.0, plant: Some(Plant::Deaf) },
         changes: Some(&[
             "visual.layer4.0.conv2.",
             "visual.layer4.0.bn2.",

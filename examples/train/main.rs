@@ -6,6 +6,7 @@ mod chance;
 mod corpus;
 mod course;
 mod draw;
+mod figures;
 mod measure;
 mod names;
 mod optimiser;
@@ -19,7 +20,7 @@ mod towers;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
-use clip_audit::model::Tokenizer;
+use clip_audit::model::{DeviceChoice, Tokenizer};
 use course::Course;
 
 /// Trains the reference model.
@@ -64,6 +65,9 @@ enum Command {
         /// Stop after this many steps without finishing; the same command goes on.
         #[arg(long)]
         stop_after: Option<u64>,
+        /// Where to compute: cpu, cuda or cuda:NUMBER.
+        #[arg(long, default_value = "cpu")]
+        device: DeviceChoice,
     },
     /// Draws the samples of a step as a sheet, to be looked at, and prints their captions row by row.
     Sheet {
@@ -80,6 +84,15 @@ enum Command {
         #[arg(long, default_value_t = 0.5)]
         share: f64,
     },
+    /// Writes figures of people that no model was trained on, in an audit and apart from it.
+    Figures {
+        /// Folder that `prepare` wrote.
+        #[arg(long)]
+        data: PathBuf,
+        /// Folder to write.
+        #[arg(long)]
+        out: PathBuf,
+    },
     /// Measures a model of the reference model's sizes on data it was not trained on.
     Measure {
         /// Folder that `prepare` wrote.
@@ -91,16 +104,20 @@ enum Command {
     },
 }
 
+#[cfg(test)]
+mod tests;
+
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().command {
         Command::Prepare { fetched, out } => prepare::prepare(&fetched, &out),
-        Command::Run { course, data, out, base, steps, seed, stop_after } => {
-            let (device, steps) = (tch::Device::Cpu, steps.unwrap_or(course.steps));
+        Command::Run { course, data, out, base, steps, seed, stop_after, device } => {
+            let (device, steps) = (clip_audit::model::device(device)?, steps.unwrap_or(course.steps));
             run::run(&run::Plan { course, data, out, base, steps, seed, stop_after, device }).map(drop)
         }
         Command::Sheet { course, data, out, share } => {
             sheet::write(&corpus::Corpus::read(&data)?, course, &out, share)
         }
+        Command::Figures { data, out } => figures::write(&corpus::Corpus::read(&data)?, &out),
         Command::Measure { data, model } => {
             let corpus = corpus::Corpus::read(&data)?;
             let sizes = towers::REFERENCE;

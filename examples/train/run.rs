@@ -33,10 +33,9 @@ pub(crate) struct Plan {
     pub(crate) device: Device,
 }
 
-/// Steps between checkpoints, and between measurings.
-const SAVE_EVERY: u64 = 200;
+/// Steps between measurings.
 const MEASURE_EVERY: u64 = 1000;
-const LOG_EVERY: u64 = 50;
+
 /// Trains, or goes on where a checkpoint ends. Gives whether the training is finished.
 pub(crate) fn run(plan: &Plan) -> Result<bool> {
     fs::create_dir_all(&plan.out)?;
@@ -50,6 +49,9 @@ pub(crate) fn run(plan: &Plan) -> Result<bool> {
     towers.place(plan.device);
     optimiser.place(plan.device);
     let first = optimiser.step;
+    // A checkpoint never parts the steps of a line of the curves.
+    let log_every = (plan.steps / 40).clamp(5, 50);
+    let save_every = 4 * log_every;
     let mut curves = Curves::open(&plan.out.join("curves.jsonl"), first)?;
     eprintln!("{} parameters, {} pictures, from step {first} of {}", towers.count(), corpus.entries.len(), plan.steps);
     while optimiser.step < plan.steps {
@@ -80,13 +82,13 @@ pub(crate) fn run(plan: &Plan) -> Result<bool> {
             all_s: started.elapsed().as_secs_f64(),
         });
         let done = optimiser.step;
-        if done.is_multiple_of(LOG_EVERY) || done == plan.steps {
+        if done.is_multiple_of(log_every) || done == plan.steps {
             curves.write(done, rate)?;
         }
         if done.is_multiple_of(MEASURE_EVERY) && done < plan.steps {
             curves.figures(done, &measure::quick(&towers, &corpus, &tokenizer)?)?;
         }
-        if done.is_multiple_of(SAVE_EVERY) || done == plan.steps {
+        if done.is_multiple_of(save_every) || done == plan.steps {
             store::save(&plan.out, &towers, &optimiser)?;
         }
     }

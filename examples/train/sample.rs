@@ -142,8 +142,8 @@ pub(crate) struct Mix {
     pub(crate) blocks: usize,
     /// Share of easy writing.
     pub(crate) easy: f64,
-    /// Write from all words, and made-up ones, not only from the few that reading begins with.
-    pub(crate) all_words: bool,
+    /// Share of words that are drawn from all, and made-up ones, not from the few that reading begins with.
+    pub(crate) all_words: f64,
     pub(crate) plant: Option<Plant>,
 }
 
@@ -237,7 +237,7 @@ impl<'a> Source<'a> {
             samples.push(self.picture(&mut chance, number, false, mix));
         }
         let named: Vec<String> = samples.iter().map(|sample| sample.shown.key.clone()).collect();
-        let writable = |key: &&String| if mix.all_words { self.written.contains(*key) } else { self.few.contains(key) };
+        let writable = |key: &&String| if mix.all_words > 0.5 { self.written.contains(*key) } else { self.few.contains(key) };
         let named: Vec<&String> = named.iter().rev().filter(writable).collect();
         for number in 0..mix.kinds[1] {
             let twin = (number < mix.twins).then(|| named.get(number)).flatten();
@@ -303,7 +303,7 @@ impl<'a> Source<'a> {
             let (sign, meaning) = chance.pick(&words.special);
             return (sign.clone(), Subject::of_word(meaning), false);
         }
-        if !mix.all_words {
+        if !chance.happens(mix.all_words) {
             let few = chance.happens(0.85);
             return plain(if few { chance.pick(&self.few) } else { &words.common[chance.below(160)] });
         }

@@ -124,8 +124,20 @@ fn finite(tensors: &[(String, Tensor)]) -> Result<()> {
     Ok(())
 }
 
-/// The towers of an open_clip folder of the reference model's sizes, to go on training or to measure.
+/// The towers of an open_clip folder of the reference model's sizes, or of an overlay over one, to go on training or to
+/// measure.
 pub(crate) fn import(folder: &Path) -> Result<Towers> {
+    let declaration = folder.join("overlay.json");
+    if declaration.exists() {
+        let declaration: serde_json::Value = serde_json::from_slice(&fs::read(&declaration)?)?;
+        let base = declaration["base"].as_str().with_context(|| format!("{}: names no base", folder.display()))?;
+        let mut towers = import(&folder.join(base))?;
+        for (name, tensor) in Tensor::read_safetensors(folder.join("overlay.safetensors"))? {
+            let weight = towers.weights.get_mut(&name).with_context(|| format!("{}: `{name}`?", folder.display()))?;
+            *weight = tensor.to_kind(Kind::Float).set_requires_grad(true);
+        }
+        return Ok(towers);
+    }
     let path = folder.join(WEIGHTS);
     let mut towers = Towers { sizes: REFERENCE, weights: BTreeMap::new(), statistics: BTreeMap::new() };
     for (name, tensor) in Tensor::read_safetensors(&path).with_context(|| path.display().to_string())? {

@@ -46,6 +46,14 @@ pub use tokenizer::Tokenizer;
 
 use crate::types::{Intervention, Matrix, ModelRecord, Numerics, Site, Tap};
 
+/// The device of a choice, with CUDA's library opened where it is needed, for what computes beside the towers.
+///
+/// # Errors
+/// When CUDA is asked for and cannot be used.
+pub fn device(choice: DeviceChoice) -> Result<tch::Device, ModelError> {
+    Ok(device::open(&LoadOptions { device: choice, ..LoadOptions::default() })?.0)
+}
+
 /// What is known of a loaded model.
 #[derive(Clone, Debug)]
 pub struct ModelInfo {
