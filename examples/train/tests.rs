@@ -145,6 +145,7 @@ fn training_goes_on_after_a_kill_as_if_nothing_had_been() {
     let folder = tempfile::tempdir().unwrap();
     tch::manual_seed(5);
     let mut straight = Towers::new(TINY);
+    let first = straight.weights["visual.conv1.weight"].detach().copy();
     let mut optimiser = AdamW::new(&straight.weights);
     for _ in 0..2 {
         step(&mut straight, &mut optimiser);
@@ -156,10 +157,10 @@ fn training_goes_on_after_a_kill_as_if_nothing_had_been() {
         let (one, two) = (step(&mut straight, &mut optimiser), step(&mut resumed, &mut state));
         assert!((one - two).abs() < 1e-6, "{one} against {two}");
     }
+    assert!((&straight.weights["visual.conv1.weight"].detach() - first).abs().max().double_value(&[]) > 1e-3);
     for (name, weight) in &straight.weights {
         close(&weight.detach(), &resumed.weights[name].detach(), 1e-6);
     }
-    assert!(step(&mut straight, &mut optimiser) < 1.0, "four pairs are soon learnt");
 }
 
 #[test]
