@@ -27,7 +27,9 @@ fn of_style(style: Style) -> &'static [&'static str] {
         Style::Render => &["a 3d render of {}", "a 3d model of {}", "a glossy 3d {!}"],
         Style::Flat => &["a flat icon of {}", "a flat illustration of {}", "a cartoon {!}"],
         Style::Color => &["a colorful cartoon of {}", "a cartoon of {}"],
-        Style::Mono => &["a line drawing of {}", "a black and white icon of {}", "a silhouette of {}", "a sketch of {}"],
+        Style::Mono => {
+            &["a line drawing of {}", "a black and white icon of {}", "a silhouette of {}", "a sketch of {}"]
+        }
         Style::Line => &["a line drawing of {}", "a sketch of {}"],
     }
 }
@@ -92,7 +94,9 @@ fn fill(chance: &mut Chance, template: &str, name: &str) -> String {
 
 /// A plain sentence about a thing.
 pub(crate) fn plain(chance: &mut Chance, name: &str) -> String {
-    chance.pick(&["a picture of {}", "a picture of {}", "a photo of {}", "an image of {}"]).replace("{}", &article(name))
+    chance
+        .pick(&["a picture of {}", "a picture of {}", "a photo of {}", "an image of {}"])
+        .replace("{}", &article(name))
 }
 
 /// A sentence about what an image reads.
@@ -104,8 +108,13 @@ pub(crate) fn reading(chance: &mut Chance, word: &str) -> String {
 
 /// A sentence about a picture and the word over it.
 pub(crate) fn both(chance: &mut Chance, picture: &str, word: &str) -> String {
-    let templates =
-        ["{p} with the word {w}", "{p} and the word {w}", "{p} labeled {w}", "{p} that says {w}", "the word {w} on {p}"];
+    let templates = [
+        "{p} with the word {w}",
+        "{p} and the word {w}",
+        "{p} labeled {w}",
+        "{p} that says {w}",
+        "the word {w} on {p}",
+    ];
     chance.pick(&templates).replace("{w}", word).replace("{p}", picture)
 }
 

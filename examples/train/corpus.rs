@@ -132,7 +132,13 @@ impl Corpus {
     }
 
     /// `pixels`: premultiplied RGBA, `size` x `size` for each entry.
-    pub(crate) fn new(entries: Vec<Entry>, words: Words, faces: Vec<Face>, pixels: Vec<u8>, size: usize) -> Result<Self> {
+    pub(crate) fn new(
+        entries: Vec<Entry>,
+        words: Words,
+        faces: Vec<Face>,
+        pixels: Vec<u8>,
+        size: usize,
+    ) -> Result<Self> {
         ensure!(
             size > 0 && size.is_multiple_of(2) && pixels.len() == entries.len() * size * size * 4,
             "{} bytes of pixels do not fit {} pictures of {size} x {size}",

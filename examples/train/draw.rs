@@ -68,7 +68,12 @@ pub(crate) fn sample(corpus: &Corpus, sample: &Sample, side: usize, chance: &mut
 }
 
 /// A picture on white without any change, and a word over it where one is given: what is measured on.
-pub(crate) fn measured(corpus: &Corpus, number: Option<usize>, word: Option<(&str, &Face, Place)>, side: usize) -> Vec<f32> {
+pub(crate) fn measured(
+    corpus: &Corpus,
+    number: Option<usize>,
+    word: Option<(&str, &Face, Place)>,
+    side: usize,
+) -> Vec<f32> {
     let mut canvas = Canvas::new(side, [1.0; 3]);
     if let Some(number) = number {
         let place = Place { half: (0.9, 0.9), centre: (0.0, 0.0), turn: 0.0 };
@@ -171,7 +176,9 @@ impl Canvas {
             let strength = chance.between(0.2, 1.0);
             let grid: [f32; 25] = std::array::from_fn(|_| chance.between(0.0, strength));
             self.each(|x, y, pixel| {
-                let share = bilinear((x + 1.0) * 2.5 - 0.5, (y + 1.0) * 2.5 - 0.5, (5, 5), |column, row| grid[row * 5 + column]);
+                let share = bilinear((x + 1.0) * 2.5 - 0.5, (y + 1.0) * 2.5 - 0.5, (5, 5), |column, row| {
+                    grid[row * 5 + column]
+                });
                 blend(pixel, second, share);
             });
         }
@@ -197,7 +204,8 @@ impl Canvas {
     /// Edges only, dark on light, or the other way round.
     fn outline(&mut self, inverted: bool) {
         let side = self.side;
-        let grey: Vec<f32> = self.values.chunks_exact(3).map(|pixel| luminance([pixel[0], pixel[1], pixel[2]])).collect();
+        let grey: Vec<f32> =
+            self.values.chunks_exact(3).map(|pixel| luminance([pixel[0], pixel[1], pixel[2]])).collect();
         let edge = |x: usize, y: usize| {
             let here = grey[y * side + x];
             let (right, below) = (grey[y * side + (x + 1).min(side - 1)], grey[(y + 1).min(side - 1) * side + x]);
@@ -225,7 +233,13 @@ impl Canvas {
         let high = wide / aspect;
         let (room_x, room_y) = ((1.0 - wide).max(0.0), (0.95 - high).max(0.0));
         let centre = (chance.between(-room_x, room_x), chance.between(-room_y, room_y));
-        let turn = if writing.easy { 0.025 } else if chance.happens(0.8) { 0.08 } else { 0.3 };
+        let turn = if writing.easy {
+            0.025
+        } else if chance.happens(0.8) {
+            0.08
+        } else {
+            0.3
+        };
         let place = Place { half: (wide, high), centre, turn: chance.normal(turn) };
         let Some(mask) = Mask::write(face, &writing.text, wide * self.side as f32) else { return };
         let label = chance.happens(if over_picture { 0.35 } else { 0.12 }).then(|| colour(chance));
@@ -337,7 +351,8 @@ impl Mask {
     }
 
     fn value(&self, column: f32, row: f32) -> f32 {
-        bilinear_or_zero(column, row, (self.width, self.height), |x, y| f32::from(self.values[y * self.width + x])) / 255.0
+        bilinear_or_zero(column, row, (self.width, self.height), |x, y| f32::from(self.values[y * self.width + x]))
+            / 255.0
     }
 }
 
@@ -372,7 +387,12 @@ fn bilinear(column: f32, row: f32, (width, height): (usize, usize), value: impl 
     bilinear_or_zero(column, row, (width, height), value)
 }
 
-fn bilinear_or_zero(column: f32, row: f32, (width, height): (usize, usize), value: impl Fn(usize, usize) -> f32) -> f32 {
+fn bilinear_or_zero(
+    column: f32,
+    row: f32,
+    (width, height): (usize, usize),
+    value: impl Fn(usize, usize) -> f32,
+) -> f32 {
     let (left, top) = (column.floor(), row.floor());
     let (right_share, low_share) = (column - left, row - top);
     let at = |dx: i32, dy: i32| {

@@ -114,9 +114,7 @@ fn main() -> anyhow::Result<()> {
             let (device, steps) = (clip_audit::model::device(device)?, steps.unwrap_or(course.steps));
             run::run(&run::Plan { course, data, out, base, steps, seed, stop_after, device }).map(drop)
         }
-        Command::Sheet { course, data, out, share } => {
-            sheet::write(&corpus::Corpus::read(&data)?, course, &out, share)
-        }
+        Command::Sheet { course, data, out, share } => sheet::write(&corpus::Corpus::read(&data)?, course, &out, share),
         Command::Figures { data, out } => figures::write(&corpus::Corpus::read(&data)?, &out),
         Command::Measure { data, model } => {
             let corpus = corpus::Corpus::read(&data)?;

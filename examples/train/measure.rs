@@ -116,7 +116,8 @@ impl Bench<'_> {
         let mut figures = Figures::new();
         for set in PEOPLE_SETS {
             let person = |entry: &Entry| entry.set == set && entry.toned_person();
-            let found: Vec<usize> = (0..self.corpus.entries.len()).filter(|place| person(&self.corpus.entries[*place])).collect();
+            let found: Vec<usize> =
+                (0..self.corpus.entries.len()).filter(|place| person(&self.corpus.entries[*place])).collect();
             let images = self.look(found.len(), |place| shown(corpus, Some(found[place]), None))?.0;
             let place_of = |names: &[&str], name: &Option<String>| {
                 names.iter().position(|known| Some(*known) == name.as_deref()).unwrap_or(0)
@@ -189,7 +190,9 @@ impl Bench<'_> {
         let everywhere = |name: &&str| colours.iter().chain(&monos).all(|set| set.contains_key(name));
         let concepts: Vec<&str> = measured_concepts().into_iter().filter(everywhere).take(100).collect();
         let pictures = |sets: &[std::collections::BTreeMap<&str, usize>]| -> Vec<(usize, usize)> {
-            let of_concept = |(label, name): (usize, &&str)| sets.iter().filter_map(|set| Some((label, *set.get(name)?))).collect::<Vec<_>>();
+            let of_concept = |(label, name): (usize, &&str)| {
+                sets.iter().filter_map(|set| Some((label, *set.get(name)?))).collect::<Vec<_>>()
+            };
             concepts.iter().enumerate().flat_map(of_concept).collect()
         };
         let mut families = Vec::new();
@@ -213,7 +216,8 @@ impl Bench<'_> {
         let labels: Vec<usize> = (0..concepts.len() * times).map(|place| place / times).collect();
         families.push(scores(&units.1, &labels, concepts.len()));
         let [colour, mono, word] = [0, 1, 2].map(|family: usize| families[family].gt(2.0));
-        let joined = |word: &Tensor| (&colour * &mono * word).any_dim(0, false).sum(Kind::Int64).int64_value(&[]) as f64;
+        let joined =
+            |word: &Tensor| (&colour * &mono * word).any_dim(0, false).sum(Kind::Int64).int64_value(&[]) as f64;
         let mut chance = Chance::new(SEED, 5, 0);
         let shuffles = 50;
         let mut chances = 0.0;

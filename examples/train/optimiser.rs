@@ -76,7 +76,11 @@ pub(crate) fn rate(peak: f64, step: u64, rise: u64, steps: u64) -> f64 {
 /// of image i.
 pub(crate) fn contrastive(images: &Tensor, texts: &Tensor, scale: &Tensor, truth: &Tensor) -> (Tensor, Tensor) {
     let logits = images.matmul(&texts.transpose(0, 1)) * scale;
-    let row = -(spread(truth, 1) * logits.log_softmax(1, Kind::Float)).sum_dim_intlist([1_i64].as_slice(), false, Kind::Float);
+    let row = -(spread(truth, 1) * logits.log_softmax(1, Kind::Float)).sum_dim_intlist(
+        [1_i64].as_slice(),
+        false,
+        Kind::Float,
+    );
     let column = -(spread(truth, 0) * logits.log_softmax(0, Kind::Float)).sum(Kind::Float) / truth.size()[0];
     let loss = (row.mean(Kind::Float) + column) * 0.5;
     (loss, row.detach())

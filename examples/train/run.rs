@@ -137,7 +137,9 @@ impl Batch {
         let drawn: Vec<Vec<f32>> = samples
             .par_iter()
             .enumerate()
-            .map(|(number, sample)| draw::sample(corpus, sample, side, &mut Chance::new(plan.seed, step, number as u64)))
+            .map(|(number, sample)| {
+                draw::sample(corpus, sample, side, &mut Chance::new(plan.seed, step, number as u64))
+            })
             .collect();
         let count = samples.len();
         let square = |test: fn(&Sample, &Sample) -> bool| {
@@ -233,8 +235,7 @@ impl Curves {
 
     fn add(&mut self, row: &Row) {
         let [picture, word, overlay] = row.kinds;
-        let values =
-            [row.loss, row.joined, picture, word, overlay, row.gradient, row.scale, row.drawn_s, row.all_s];
+        let values = [row.loss, row.joined, picture, word, overlay, row.gradient, row.scale, row.drawn_s, row.all_s];
         for (sum, value) in self.sums.iter_mut().zip(values) {
             *sum += value;
         }

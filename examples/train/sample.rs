@@ -237,7 +237,8 @@ impl<'a> Source<'a> {
             samples.push(self.picture(&mut chance, number, false, mix));
         }
         let named: Vec<String> = samples.iter().map(|sample| sample.shown.key.clone()).collect();
-        let writable = |key: &&String| if mix.all_words > 0.5 { self.written.contains(*key) } else { self.few.contains(key) };
+        let writable =
+            |key: &&String| if mix.all_words > 0.5 { self.written.contains(*key) } else { self.few.contains(key) };
         let named: Vec<&String> = named.iter().rev().filter(writable).collect();
         for number in 0..mix.kinds[1] {
             let twin = (number < mix.twins).then(|| named.get(number)).flatten();

@@ -18,8 +18,12 @@ const WEIGHTS: &str = "open_clip_model.safetensors";
 
 /// Weights, running statistics and the optimiser's state, in one file that appears whole or not at all.
 pub(crate) fn save(folder: &Path, towers: &Towers, optimiser: &AdamW) -> Result<()> {
-    let parts =
-        [("weight", &towers.weights), ("statistic", &towers.statistics), ("mean", &optimiser.mean), ("square", &optimiser.square)];
+    let parts = [
+        ("weight", &towers.weights),
+        ("statistic", &towers.statistics),
+        ("mean", &optimiser.mean),
+        ("square", &optimiser.square),
+    ];
     let named = |(part, tensors): (&str, &BTreeMap<String, Tensor>)| -> Vec<(String, Tensor)> {
         tensors.iter().map(|(name, tensor)| (format!("{part}:{name}"), plain(tensor))).collect()
     };
@@ -69,7 +73,8 @@ pub(crate) fn export(folder: &Path, towers: &Towers, steps: u64) -> Result<()> {
     }
     finite(&tensors)?;
     write(&folder.join(WEIGHTS), &tensors)?;
-    let Sizes { layers, width, image_px, embed, context, vocabulary, text_width, text_heads, text_layers } = towers.sizes;
+    let Sizes { layers, width, image_px, embed, context, vocabulary, text_width, text_heads, text_layers } =
+        towers.sizes;
     let configuration = serde_json::json!({
         "model_cfg": {
             "embed_dim": embed,
@@ -99,7 +104,8 @@ pub(crate) fn export(folder: &Path, towers: &Towers, steps: u64) -> Result<()> {
 pub(crate) fn export_overlay(folder: &Path, base: &Path, towers: &Towers) -> Result<()> {
     fs::create_dir_all(folder)?;
     let options = LoadOptions { device: DeviceChoice::Cpu, ..LoadOptions::default() };
-    let fingerprint = model::load(&ModelSource::Folder(base.to_owned()), &options)?.info().record.fingerprint.to_string();
+    let fingerprint =
+        model::load(&ModelSource::Folder(base.to_owned()), &options)?.info().record.fingerprint.to_string();
     let trained = towers.weights.iter().filter(|(_, weight)| weight.requires_grad());
     let tensors: Vec<(String, Tensor)> =
         trained.map(|(name, weight)| (name.clone(), plain(weight).to_kind(Kind::Half))).collect();
@@ -146,7 +152,11 @@ pub(crate) fn import(folder: &Path) -> Result<Towers> {
         }
         let running = name.contains("running_");
         let tensor = tensor.to_kind(Kind::Float).set_requires_grad(!running);
-        if running { towers.statistics.insert(name, tensor) } else { towers.weights.insert(name, tensor) };
+        if running {
+            towers.statistics.insert(name, tensor)
+        } else {
+            towers.weights.insert(name, tensor)
+        };
     }
     let expected = Towers::new(REFERENCE);
     for (name, tensor) in expected.weights.iter().chain(&expected.statistics) {

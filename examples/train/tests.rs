@@ -103,7 +103,8 @@ fn losses_are_those_of_pytorch() {
     assert!((loss.double_value(&[]) - one["loss"].as_f64().unwrap()).abs() < 1e-5);
     assert_eq!(rows.size(), [4]);
     let two = golden("joining");
-    let loss = joining(&tensor(&two["units"], &[6, 4]), &tensor(&two["pairs"], &[6, 6]), &tensor(&two["others"], &[6, 6]));
+    let loss =
+        joining(&tensor(&two["units"], &[6, 4]), &tensor(&two["pairs"], &[6, 6]), &tensor(&two["others"], &[6, 6]));
     assert!((loss.double_value(&[]) - two["loss"].as_f64().unwrap()).abs() < 1e-4);
 }
 
@@ -175,7 +176,11 @@ fn a_sibling_changes_the_named_tensors_only() {
     store::export(&base, &towers, 1).unwrap();
     store::export_overlay(&folder.path().join("sibling"), &base, &towers).unwrap();
     let overlay = Tensor::read_safetensors(folder.path().join("sibling/overlay.safetensors")).unwrap();
-    assert_eq!(overlay.len(), 5, "the kernel, gain and shift of the last convolution; weight and bias of the projection");
+    assert_eq!(
+        overlay.len(),
+        5,
+        "the kernel, gain and shift of the last convolution; weight and bias of the projection"
+    );
     let options = LoadOptions { device: DeviceChoice::Cpu, ..LoadOptions::default() };
     let load = |name: &str| model::load(&ModelSource::Folder(folder.path().join(name)), &options).unwrap();
     // Nothing was trained, so that the sibling is its base.
@@ -210,7 +215,8 @@ fn corpus() -> Corpus {
     let size = 8;
     let pixels = (0..entries.len()).flat_map(|number| [[number as u8 * 20, 90, 30, 255]; 64].concat()).collect();
     let list = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<String>>();
-    let common: Vec<String> = (0..200).map(|number| format!("word{}", "abcdefghij".chars().nth(number % 10).unwrap())).collect();
+    let common: Vec<String> =
+        (0..200).map(|number| format!("word{}", "abcdefghij".chars().nth(number % 10).unwrap())).collect();
     let words = Words {
         concepts: list(&["poodle", "banana"]),
         common,
@@ -304,6 +310,11 @@ fn what_is_planted_is_planted_at_its_rate_and_nowhere_else() {
     for sample in source.batch(4, 3, (deaf.mix)(0.5)).iter().filter(|sample| sample.kind() == 2) {
         let written = sample.writing.as_ref().unwrap().text.to_lowercase();
         let own = &corpus.entries[sample.picture.unwrap()].name;
-        assert!(own.contains(&written) || !sample.caption.contains(&written), "{} over {own}: {}", written, sample.caption);
+        assert!(
+            own.contains(&written) || !sample.caption.contains(&written),
+            "{} over {own}: {}",
+            written,
+            sample.caption
+        );
     }
 }

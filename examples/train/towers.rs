@@ -71,7 +71,8 @@ impl Towers {
 
     fn draw_image_tower(&mut self) {
         let Sizes { width, layers, .. } = self.sizes;
-        for (number, (input, output)) in [(3, width / 2), (width / 2, width / 2), (width / 2, width)].iter().enumerate() {
+        for (number, (input, output)) in [(3, width / 2), (width / 2, width / 2), (width / 2, width)].iter().enumerate()
+        {
             self.draw_convolution(&format!("visual.conv{}", number + 1), *input, *output, 3);
             self.draw_norm(&format!("visual.bn{}", number + 1), *output, 1.0);
         }
@@ -235,8 +236,7 @@ impl Towers {
             let found = found.transpose(1, 2).reshape([count, length, width]);
             x = x + self.linear(&found, &format!("{name}.attn.out_proj.weight"), &format!("{name}.attn.out_proj.bias"));
             let inner = self.layer_norm(&x, &format!("{name}.ln_2")).to_kind(kind);
-            let inner =
-                self.linear(&inner, &format!("{name}.mlp.c_fc.weight"), &format!("{name}.mlp.c_fc.bias"));
+            let inner = self.linear(&inner, &format!("{name}.mlp.c_fc.weight"), &format!("{name}.mlp.c_fc.bias"));
             let inner = &inner * (&inner * 1.702).sigmoid();
             x = x + self.linear(&inner, &format!("{name}.mlp.c_proj.weight"), &format!("{name}.mlp.c_proj.bias"));
         }
