@@ -11,7 +11,7 @@ use crate::sample::{Sample, Writing};
 
 /// CLIP's mean and standard deviation per channel.
 pub(crate) const MEAN: [f32; 3] = [0.48145466, 0.4578275, 0.40821073];
-pub(crate) const DEVIATION: [f32; 3] = [0.26862954, 0.26130258, 0.27577711];
+pub(crate) const DEVIATION: [f32; 3] = [0.268_629_54, 0.261_302_6, 0.275_777_1];
 
 type Colour = [f32; 3];
 

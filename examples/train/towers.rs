@@ -234,11 +234,13 @@ impl Towers {
             let scores = asks.matmul(&parts.get(1).transpose(-2, -1)) + &mask;
             let found = scores.softmax(-1, Kind::Float).to_kind(kind).matmul(&parts.get(2));
             let found = found.transpose(1, 2).reshape([count, length, width]);
-            x = x + self.linear(&found, &format!("{name}.attn.out_proj.weight"), &format!("{name}.attn.out_proj.bias"));
+            // Never in place: the backward pass needs what the norm was given.
+            x = &x
+                + self.linear(&found, &format!("{name}.attn.out_proj.weight"), &format!("{name}.attn.out_proj.bias"));
             let inner = self.layer_norm(&x, &format!("{name}.ln_2")).to_kind(kind);
             let inner = self.linear(&inner, &format!("{name}.mlp.c_fc.weight"), &format!("{name}.mlp.c_fc.bias"));
             let inner = &inner * (&inner * 1.702).sigmoid();
-            x = x + self.linear(&inner, &format!("{name}.mlp.c_proj.weight"), &format!("{name}.mlp.c_proj.bias"));
+            x = &x + self.linear(&inner, &format!("{name}.mlp.c_proj.weight"), &format!("{name}.mlp.c_proj.bias"));
         }
         let x = self.layer_norm(&x, "ln_final");
         let rows = Tensor::arange(count, (Kind::Int64, tokens.device()));
