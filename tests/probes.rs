@@ -369,6 +369,25 @@ fn the_eight_copies_stand_where_the_article_has_them() {
     assert_eq!(digest(&[rendered.image.as_raw()]), "19761b6ec84118f8e834b0eb461e16b73ca829991b234c3ae11028ecf3196537");
 }
 
+/// Probe ids and finished chunks depend on it: pixels that move must bring another version.
+#[test]
+fn no_pixel_moves_within_a_version() {
+    let (_folder, mut suite) = flat(96, 128);
+    let styles = [
+        "layout: [eight, label, banner, grid], size: [0.1, 0.4], rotation: [0, 17], opacity: [0.4, 1]",
+        "layout: [label, banner], place: [top-left, bottom-right], size: [0.2, 1], colour: '#102030', outline: red",
+        "layout: banner, size: 0.3, outline: none, font: patrick-hand",
+    ];
+    let mut seen = Vec::new();
+    for (number, style) in styles.iter().enumerate() {
+        let yaml = format!("typographic: {{base: clean, words: [{{text: Ágjy, target: x}}], {style}}}");
+        let plans = suite.add(&format!("attack{number}"), &yaml).unwrap().to_vec();
+        seen.extend(plans.iter().map(|plan| suite.render(plan).unwrap().image.into_raw()));
+    }
+    assert_eq!(seen.len(), 2 * (16 + 8 + 1));
+    assert_eq!(digest(&seen), "");
+}
+
 /// One box of `golden/text_boxes.json`.
 #[derive(serde::Deserialize)]
 struct TextBox {

@@ -21,6 +21,12 @@ pub(super) struct Compute {
 }
 
 impl Compute {
+    /// The same device in f32: for what costs next to nothing beside the blocks of the image tower, and would otherwise bring
+    /// as much error as all of them.
+    pub(super) fn precise(self) -> Self {
+        Self { kind: Kind::Float, ..self }
+    }
+
     /// A weight that convolutions and products compute with, in the compute type.
     pub(super) fn weight(self, tensors: &mut Tensors, name: &str) -> Result<Tensor, ModelError> {
         Ok(tensors.take(name)?.f_to_device(self.device)?.f_to_kind(self.kind)?)

@@ -5,6 +5,7 @@ use image::RgbImage;
 use unicode_normalization::UnicodeNormalization;
 
 use super::FONTS;
+use super::canvas::Area;
 use super::glyphs::{Face, unsettable};
 
 /// Characters of a text that are looked at; no line has room for more.
@@ -103,7 +104,7 @@ impl Lettering {
         // Whole pixels outside the mask, the fraction inside; one pixel around for what leans over its box.
         let (left, top) = (x.floor() - 1.0, y.floor() - 1.0);
         let size = ((self.width(text, style) + 4.0).ceil() as u32, (self.height(style) + 4.0).ceil() as u32);
-        let mask = face.mask(text, style.em, 1.0, (x - left, y - top), size);
+        let mask = face.line(text, style.em, 1.0, (x - left, y - top)).mask(Area::of(size));
         for (column, row, coverage) in mask.enumerate_pixels() {
             let place = |first: f32, step: u32| u32::try_from(first as i64 + i64::from(step)).ok();
             let (Some(x), Some(y)) = (place(left, column), place(top, row)) else { continue };

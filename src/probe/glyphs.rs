@@ -5,6 +5,8 @@
 use image::{GrayImage, Luma};
 use rusttype::{Font, IntoGlyphId, PositionedGlyph, Scale, point};
 
+use super::canvas::{Area, nearest};
+
 /// Longest text painted, in characters.
 pub(super) const TEXT_LIMIT: usize = 64;
 /// A glyph whose box is larger than this many ems comes from a broken font.
@@ -85,31 +87,54 @@ impl<'a> Face<'a> {
         self.set(text, self.scale(em, 1.0), 0.0, 0.0).1.max(1.0) / em
     }
 
-    /// Coverage of a text on a mask of the given size, with the top left corner of its box at (x, y): the pen starts at
-    /// x and the ascender line is y, the way PIL places text. `em` in pixels; `stretch` widens the letters.
-    pub(super) fn mask(&self, text: &str, em: f32, stretch: f32, (x, y): (f32, f32), size: (u32, u32)) -> GrayImage {
-        let mut mask = GrayImage::new(size.0, size.1);
-        let (glyphs, _) = self.set(text, self.scale(em, stretch), x, y + self.ascent * em);
-        for glyph in &glyphs {
-            let Some(ink) = glyph.pixel_bounding_box() else { continue };
-            glyph.draw(|dx, dy, coverage| {
-                let (column, row) = (ink.min.x + dx as i32, ink.min.y + dy as i32);
-                let inside = column >= 0 && row >= 0 && (column as u32) < size.0 && (row as u32) < size.1;
-                if inside {
-                    let Luma([value]) = mask.get_pixel_mut(column as u32, row as u32);
-                    *value = value.saturating_add((coverage.clamp(0.0, 1.0) * 255.0).round() as u8);
-                }
-            });
-        }
-        mask
+    /// A text set with the top left corner of its box at (x, y): the pen starts at x and the ascender line is y, the way PIL
+    /// places text. `em` in pixels; `stretch` widens the letters.
+    pub(super) fn line(&self, text: &str, em: f32, stretch: f32, (x, y): (f32, f32)) -> Line<'_> {
+        Line { glyphs: self.set(text, self.scale(em, stretch), x, y + self.ascent * em).0 }
     }
 
     /// Share of the line's box that the text inks, times the box's width in ems: an amount of ink that can be compared.
     pub(super) fn ink_ems(&self, text: &str) -> f32 {
         let em = 24.0;
         let size = ((self.width_ems(text) * em).ceil() as u32 + 2, (self.line_ems() * em).ceil() as u32 + 2);
-        let total: u64 = self.mask(text, em, 1.0, (1.0, 1.0), size).pixels().map(|pixel| u64::from(pixel.0[0])).sum();
+        let mask = self.line(text, em, 1.0, (1.0, 1.0)).mask(Area::of(size));
+        let total: u64 = mask.pixels().map(|pixel| u64::from(pixel.0[0])).sum();
         total as f32 / (255.0 * em * em)
+    }
+}
+
+/// The glyphs of a text at their places.
+pub(super) struct Line<'a> {
+    glyphs: Vec<PositionedGlyph<'a>>,
+}
+
+impl Line<'_> {
+    /// The pixels that hold all of its ink: left, top, right, bottom; none where there is no ink.
+    pub(super) fn ink(&self) -> Option<[i64; 4]> {
+        let boxes = self.glyphs.iter().filter_map(PositionedGlyph::pixel_bounding_box);
+        let edges = boxes.map(|ink| [ink.min.x, ink.min.y, ink.max.x, ink.max.y].map(i64::from));
+        edges.reduce(|a, b| [a[0].min(b[0]), a[1].min(b[1]), a[2].max(b[2]), a[3].max(b[3])])
+    }
+
+    /// Coverage of the text within an area.
+    pub(super) fn mask(&self, area: Area) -> GrayImage {
+        let mut mask = GrayImage::new(area.width, area.height);
+        for glyph in &self.glyphs {
+            let Some(ink) = glyph.pixel_bounding_box() else { continue };
+            let (left, top) = (i64::from(ink.min.x) - i64::from(area.left), i64::from(ink.min.y) - i64::from(area.top));
+            glyph.draw(|dx, dy, coverage| {
+                if coverage <= 0.0 {
+                    return;
+                }
+                let (Ok(x), Ok(y)) = (u32::try_from(left + i64::from(dx)), u32::try_from(top + i64::from(dy))) else {
+                    return;
+                };
+                if let Some(Luma([value])) = mask.get_pixel_mut_checked(x, y) {
+                    *value = value.saturating_add(nearest(coverage.min(1.0) * 255.0));
+                }
+            });
+        }
+        mask
     }
 }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Layout, Place, Typographic};
 use crate::pixels::changed_share;
-use crate::probe::canvas::{Ink, OVERSAMPLING, Stamp, grown, rectangle};
+use crate::probe::canvas::{Area, Ink, OVERSAMPLING, Stamp, grown, rectangle};
 use crate::probe::colour::{Colour, Outline};
 use crate::probe::fonts::font_bytes;
 use crate::probe::glyphs::Face;
@@ -164,11 +164,11 @@ impl<'a> Paint<'a> {
         }
         let shape = written.as_wide_as.as_deref().unwrap_or(&written.text);
         let arrangement = style.arrange(shape, &face, written.canvas);
-        let (stamp, corner) = self.stamp(&face, face.width_ems(shape), arrangement.em);
+        let (stamp, corner, first) = self.stamp(&face, face.width_ems(shape), arrangement.em);
         let mut image = base.clone();
         for (x, y) in &arrangement.centres {
-            let left = (x - corner.0).round() as i64 - corner.2;
-            let top = (y - corner.1).round() as i64 - corner.2;
+            let left = (x - corner.0).round() as i64 + first.0;
+            let top = (y - corner.1).round() as i64 + first.1;
             stamp.paint(&mut image, (left, top), style.opacity as f32);
         }
         let notes = if arrangement.shrunk {
@@ -190,9 +190,9 @@ impl<'a> Paint<'a> {
     }
 
     /// The stamp of one copy, and what leads from the centre of the copy to its top left pixel: subtract the first two,
-    /// round, subtract the third. Rounding comes before the whole-numbered margin, so that a word that is not turned
-    /// starts at exactly the pixel its layout says.
-    fn stamp(&self, face: &Face<'_>, width_ems: f32, em: f32) -> (Stamp, (f32, f32, i64)) {
+    /// round, add the whole-numbered others. Rounding comes before those, so that a word that is not turned starts at exactly
+    /// the pixel its layout says.
+    fn stamp(&self, face: &Face<'_>, width_ems: f32, em: f32) -> (Stamp, (f32, f32), (i64, i64)) {
         let style = &self.style;
         let fine = em * OVERSAMPLING as f32;
         let (width, height) = (width_ems * em, face.line_ems() * em);
@@ -205,24 +205,43 @@ impl<'a> Paint<'a> {
         let [left, top, width, height] = [left, top, width, height].map(|value| value * OVERSAMPLING as f32);
 
         let stretch = width_ems / face.width_ems(&self.written.text);
-        let letters = face.mask(&self.written.text, fine, stretch, (left, top), size);
-        let mut inks = Vec::new();
-        if style.layout == Layout::Label {
+        let line = face.line(&self.written.text, fine, stretch, (left, top));
+        let radius = (OUTLINE_EMS * fine).max(1.0);
+        let tag = (style.layout == Layout::Label).then(|| {
             let (beside, above) = (TAG_MARGIN.0 * fine, TAG_MARGIN.1 * fine);
-            let edges = [left - beside, top - above, left + width + beside, top + height + above];
+            [left - beside, top - above, left + width + beside, top + height + above]
+        });
+        let shadow = TAG_SHADOW * fine;
+        // Only where there is ink, unless it is yet to be turned about the middle of the whole.
+        let area = if turned {
+            Area::of(size)
+        } else {
+            let grow = if style.outline.0.is_some() { radius.ceil() as i64 + 1 } else { 0 };
+            let [l, t, r, b] = line.ink().unwrap_or_default();
+            let letters = [l - grow, t - grow, r + grow, b + grow];
+            let held = tag.map_or(letters, |[l, t, r, b]| {
+                let paper = [l.floor(), t.floor(), (r + shadow).ceil(), (b + shadow).ceil()].map(|edge| edge as i64);
+                [letters[0].min(paper[0]), letters[1].min(paper[1]), letters[2].max(paper[2]), letters[3].max(paper[3])]
+            });
+            Area::around(held, size)
+        };
+        let letters = line.mask(area);
+        let mut inks = Vec::new();
+        if let Some(edges) = tag {
             let [l, t, r, b] = edges;
-            let (shadow, border) = (TAG_SHADOW * fine, (BORDER_EMS * fine).max(1.0));
-            inks.push((rectangle(size, edges.map(|edge| edge + shadow)), [0; 3], SHADOW_STRENGTH));
-            inks.push((rectangle(size, edges), BORDER, 1.0));
-            inks.push((rectangle(size, [l + border, t + border, r - border, b - border]), PAPER, 1.0));
+            let border = (BORDER_EMS * fine).max(1.0);
+            inks.push((rectangle(area, edges.map(|edge| edge + shadow)), [0; 3], SHADOW_STRENGTH));
+            inks.push((rectangle(area, edges), BORDER, 1.0));
+            inks.push((rectangle(area, [l + border, t + border, r - border, b - border]), PAPER, 1.0));
         }
         if let Some(outline) = style.outline.0 {
-            inks.push((grown(&letters, (OUTLINE_EMS * fine).max(1.0)), outline.0, 1.0));
+            inks.push((grown(&letters, radius), outline.0, 1.0));
         }
         inks.push((letters, style.colour.0, 1.0));
         let centre = (left + width / 2.0, top + height / 2.0);
         let inks = inks.into_iter().map(|(mask, colour, strength)| Ink { mask, colour, strength });
         let inks: Vec<Ink> = inks.map(|ink| ink.turned(centre, style.rotation as f32)).collect();
-        (Stamp::of(&inks), (across / 2.0, down / 2.0, room as i64))
+        let first = |edge: u32| i64::from(edge / OVERSAMPLING) - room as i64;
+        (Stamp::of(&inks), (across / 2.0, down / 2.0), (first(area.left), first(area.top)))
     }
 }
