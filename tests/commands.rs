@@ -70,7 +70,12 @@ fn a_wrong_command_line_or_suite_ends_with_2() {
             "clip-audit: template nowhere: cannot read the folder",
         ),
         (&[], &["run", "suite.yaml", "--templates", "folder"], 2, "clip-audit: template report.html.j2: "),
-        (&[], &["run", "nothing"], 2, "clip-audit: nothing: there is no such file, and no suite of that name ships"),
+        (
+            &[],
+            &["run", "nothing"],
+            2,
+            "clip-audit: nothing: there is no such file, and no suite of that name ships (shipped: typographic)",
+        ),
         (&[], &["run", "folder"], 2, "clip-audit: folder: is a folder, not a suite file"),
         (&[], &["run", "/dev/zero"], 2, "clip-audit: /dev/zero: is no regular file"),
         (&[("seed: 7", "sede: 7")], RUN, 2, "clip-audit: suite.yaml:3:1: sede: unknown key"),

@@ -2,14 +2,17 @@
 //! (`tests/golden/encoder.py`), and what must hold of every encoder: rows that do not depend on their neighbours,
 //! errors that list what exists, half precision, export.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use clip_audit::model::{
     DeviceChoice, Dtype, Encoder, LoadOptions, ModelError, ModelInfo, ModelSource, load, write_embeddings,
 };
-use clip_audit::types::{Intervention, Matrix, Site, Tap};
+use clip_audit::observe::Renderer;
+use clip_audit::probe::Files;
+use clip_audit::suite;
+use clip_audit::types::{Intervention, Matrix, ProbePlan, Site, Tap};
 use image::RgbImage;
 use safetensors::SafeTensors;
 use serde_json::Value;
@@ -265,13 +268,52 @@ fn half_precision_stays_near_f32() {
             assert_eq!(encoder.numerics().dtype, dtype.to_string());
             let features = encoder.encode_images(&images, &[], &[]).unwrap().features;
             let texts = encoder.encode_texts(&texts()).unwrap();
-            for (exact, found) in
-                exact.iter_rows().chain(exact_texts.iter_rows()).zip(features.iter_rows().chain(texts.iter_rows()))
-            {
+            // The text tower computes in f32 whatever is asked for.
+            assert_eq!(texts, exact_texts, "{source:?}, {dtype}");
+            for (exact, found) in exact.iter_rows().zip(features.iter_rows()) {
                 let norm = exact.iter().map(|value| value * value).sum::<f32>().sqrt();
                 let distance = exact.iter().zip(found).map(|(a, b)| (a - b).powi(2)).sum::<f32>().sqrt();
                 assert!(distance > 0.0 && distance < tolerance * norm, "{source:?}, {dtype}: {distance} of {norm}");
             }
+        }
+    }
+}
+
+/// No probability moves by 2.5 points: where f32 is five points surer of its first label than of its second, half precision
+/// names the same.
+#[test]
+fn half_precision_says_what_f32_says_of_shipped_pictures() {
+    let text = include_str!("../suites/typographic.yaml").replace("[twemoji, noto]", "[twemoji]");
+    let suite = suite::read("typographic.yaml", text.as_bytes()).unwrap();
+    let files = Files::folder(&Path::new(env!("CARGO_MANIFEST_DIR")).join("suites")).unwrap();
+    let plans = suite::plan(&suite, &files, reference().info().image_size).unwrap().plans;
+    let generators = clip_audit::audit::generators(&suite);
+    let renderer = Renderer::new(&plans, &generators, &files);
+    let clean: Vec<&ProbePlan> = plans.iter().filter(|plan| plan.source.is_none()).collect();
+    let images: Vec<RgbImage> = clean.iter().map(|plan| renderer.render(plan).unwrap().image).collect();
+    let labels: BTreeSet<String> =
+        clean.iter().map(|plan| format!("a picture of a {}", plan.labels.get("label").unwrap())).collect();
+    assert_eq!((images.len(), labels.len()), (73, 73));
+    let labels = reference().encode_texts(&labels.into_iter().collect::<Vec<_>>()).unwrap();
+    let cosine = |a: &[f32], b: &[f32]| {
+        let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
+        dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
+    };
+    let shares = |feature: &[f32]| {
+        let logits = labels.iter_rows().map(|label| reference().info().logit_scale * cosine(feature, label));
+        let weights: Vec<f64> = logits.map(f64::exp).collect();
+        let sum: f64 = weights.iter().sum();
+        weights.iter().map(|weight| weight / sum).collect::<Vec<f64>>()
+    };
+    let exact = reference().encode_images(&images, &[], &[]).unwrap().features;
+    for (dtype, nearest) in [(Dtype::Bf16, 0.9999), (Dtype::F16, 0.99999)] {
+        let encoder = load(&ModelSource::Reference, &LoadOptions { dtype, ..options() }).unwrap();
+        let found = encoder.encode_images(&images, &[], &[]).unwrap().features;
+        for (number, (exact, found)) in exact.iter_rows().zip(found.iter_rows()).enumerate() {
+            assert!(cosine(exact, found) > nearest, "{dtype}, picture {number}: {}", cosine(exact, found));
+            let (exact, found) = (shares(exact), shares(found));
+            let largest = exact.iter().zip(&found).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+            assert!(largest < 0.025, "{dtype}, picture {number}: a probability moves by {largest}");
         }
     }
 }

@@ -90,7 +90,7 @@ pub(super) fn suite(name: &str) -> anyhow::Result<Placed> {
             Ok(_) => "is no regular file",
             Err(_) => "there is no such file",
         };
-        let message = format!("{name}: {problem}, and no suite of that name ships; there are {}", names.join(", "));
+        let message = format!("{name}: {problem}, and no suite of that name ships (shipped: {})", names.join(", "));
         return Err(Failure::usage(message).into());
     };
     Ok(Placed { suite: suite::read(file, bytes)?, files: Files::Embedded(shipped::FILES) })

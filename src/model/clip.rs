@@ -1,5 +1,6 @@
 //! CLIP: an image tower and a text tower that embed into one space, and the encoder that runs them in batches.
 
+use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use image::RgbImage;
@@ -10,7 +11,7 @@ use super::checkpoint::{Checkpoint, Configuration, LOGIT_SCALE};
 use super::device::use_threads;
 use super::layers::{Compute, Run};
 use super::tensors::floats;
-use super::text::TextTransformer;
+use super::text::{TextTransformer, length_of};
 use super::tokenizer::Tokenizer;
 use super::tower::Tower;
 use super::watch::{self, Watch};
@@ -106,22 +107,28 @@ impl Encoder for ClipEncoder {
     }
 
     fn encode_texts(&self, texts: &[String]) -> Result<Matrix, ModelError> {
-        let (batch, length) = (self.numerics.batch, self.info.context_length);
-        let mut ids = Vec::with_capacity(texts.len() * length);
-        for text in texts {
-            ids.extend(self.tokenizer.encode(text)?.into_iter().map(i64::from));
+        let (batch, dimension) = (self.numerics.batch, self.info.dimension);
+        let mut by_length: BTreeMap<usize, Vec<(usize, Vec<u32>)>> = BTreeMap::new();
+        for (row, text) in texts.iter().enumerate() {
+            let ids = self.tokenizer.encode(text)?;
+            by_length.entry(length_of(&ids)).or_default().push((row, ids));
         }
-        let mut features = Rows::new(self.info.dimension, texts.len());
-        for ids in ids.chunks(batch * length) {
-            let mut padded = ids.to_vec();
-            padded.resize(batch * length, 0);
-            let encoded = self.with_clip(|clip| {
-                let tokens = Tensor::f_from_slice(&padded)?.f_reshape([batch as i64, length as i64])?;
-                clip.encode_texts(&tokens).and_then(|features| on_cpu(&features))
-            })?;
-            features.push(&encoded, ids.len() / length);
+        let mut features = vec![0.0; texts.len() * dimension];
+        for (length, group) in by_length {
+            for group in group.chunks(batch) {
+                let ids = group.iter().flat_map(|(_, ids)| ids.iter().take(length));
+                let mut padded: Vec<i64> = ids.map(|id| i64::from(*id)).collect();
+                padded.resize(batch * length, 0);
+                let encoded = self.with_clip(|clip| {
+                    let tokens = Tensor::f_from_slice(&padded)?.f_reshape([batch as i64, length as i64])?;
+                    clip.encode_texts(&tokens).and_then(|features| on_cpu(&features))
+                })?;
+                for ((row, _), feature) in group.iter().zip(encoded.chunks_exact(dimension)) {
+                    features[row * dimension..][..dimension].copy_from_slice(feature);
+                }
+            }
         }
-        features.matrix()
+        matrix(texts.len(), dimension, features)
     }
 
     fn preprocess(&self, image: &RgbImage) -> Result<RgbImage, ModelError> {
@@ -201,10 +208,13 @@ impl Rows {
     }
 
     fn matrix(self) -> Result<Matrix, ModelError> {
-        let Self { columns, values, rows } = self;
-        Matrix::new(rows, columns, values)
-            .ok_or_else(|| ModelError::Library(format!("gave other than {rows} rows of {columns} values")))
+        matrix(self.rows, self.columns, self.values)
     }
+}
+
+fn matrix(rows: usize, columns: usize, values: Vec<f32>) -> Result<Matrix, ModelError> {
+    Matrix::new(rows, columns, values)
+        .ok_or_else(|| ModelError::Library(format!("gave other than {rows} rows of {columns} values")))
 }
 
 /// Everything a reader of the record should know of a checkpoint.

@@ -59,7 +59,8 @@ impl fmt::Display for DeviceChoice {
     }
 }
 
-/// The type towers compute in. Features and taps are always given as f32.
+/// The type that the blocks of the image tower compute in; what follows them, and the text tower, computes in f32. Features
+/// and taps are always given as f32.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Dtype {
     /// 24 bits of mantissa; the default.

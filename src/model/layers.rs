@@ -32,6 +32,11 @@ impl Compute {
         Ok(tensors.take(name)?.f_to_device(self.device)?.f_to_kind(self.kind)?)
     }
 
+    /// The type of what is added to a product or convolution: oneDNN adds it in f32, before the sum is rounded.
+    fn bias(self) -> Kind {
+        if onednn_computes(self.kind, self.device) { Kind::Float } else { self.kind }
+    }
+
     /// A parameter of a normalisation, which stays f32 whatever the compute type.
     fn parameter(self, tensors: &mut Tensors, name: &str) -> Result<Tensor, ModelError> {
         Ok(tensors.take(name)?.f_to_device(self.device)?)
@@ -88,8 +93,9 @@ impl Convolution {
         let scale = gamma.f_div(&variance.f_add_scalar(EPSILON)?.f_sqrt()?)?; // [out]
         let bias = beta.f_sub(&mean.f_mul(&scale)?)?; // [out]
         let weight = weight.f_mul(&scale.f_reshape([-1, 1, 1, 1])?)?;
-        let place = |tensor: &Tensor| tensor.f_to_kind(compute.kind)?.f_to_device(compute.device);
-        Ok(Self { weight: channels_last(&place(&weight)?)?, bias: Some(place(&bias)?), stride, padding })
+        let place = |tensor: &Tensor, kind: Kind| tensor.f_to_kind(kind)?.f_to_device(compute.device);
+        let (weight, bias) = (place(&weight, compute.kind)?, place(&bias, compute.bias())?);
+        Ok(Self { weight: channels_last(&weight)?, bias: Some(bias), stride, padding })
     }
 
     /// [N, in, H, W] -> [N, out, H', W'].
@@ -115,12 +121,16 @@ fn channels_last(x: &Tensor) -> Run<Tensor> {
 /// implementation for kernels of 1 x 1 on one thread, so that results would depend on the number of threads. oneDNN
 /// computes bf16 only where there is AVX-512, and f16 on hardly any processor.
 fn through_onednn(x: &Tensor) -> Run<bool> {
-    let computes = match x.f_kind()? {
+    Ok(onednn_computes(x.f_kind()?, x.device()))
+}
+
+fn onednn_computes(kind: Kind, device: Device) -> bool {
+    let computes = match kind {
         Kind::Float => true,
         Kind::BFloat16 => has_avx512(),
         _ => false,
     };
-    Ok(computes && x.device() == Device::Cpu && tch::utils::has_mkldnn())
+    computes && device == Device::Cpu && tch::utils::has_mkldnn()
 }
 
 /// The explicit calls, because the short one lets cuDNN choose its algorithm by timing and compute f32 in TF32 (10 bits of
@@ -165,7 +175,8 @@ impl Linear {
 
     /// For tensors that do not follow the usual names.
     pub(super) fn named(tensors: &mut Tensors, compute: Compute, weight: &str, bias: &str) -> Result<Self, ModelError> {
-        Ok(Self { weight: compute.weight(tensors, weight)?, bias: compute.weight(tensors, bias)? })
+        let bias = compute.parameter(tensors, bias)?.f_to_kind(compute.bias())?;
+        Ok(Self { weight: compute.weight(tensors, weight)?, bias })
     }
 
     /// [.., in] -> [.., out]. On the CPU a convolution of 1 x 1 over the rows, which is the same sum: the product in f32 is

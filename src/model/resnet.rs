@@ -238,6 +238,7 @@ struct Bottleneck {
     stride: i64,
 }
 
+/// In f32 whatever the tower computes in: roundings in the blocks are averaged over positions here, those of the pool are not.
 struct AttentionPool {
     positional_embedding: Tensor, // [P + 1, C]
     query: Linear,
@@ -261,7 +262,7 @@ impl ModifiedResNet {
             blocks.map(|block| Bottleneck::new(tensors, compute, &block)).collect::<Result<Vec<_>, ModelError>>()
         };
         let stages = [stage(0)?, stage(1)?, stage(2)?, stage(3)?];
-        Ok(Self { stem, stages, pool: AttentionPool::new(tensors, compute, sizes.heads)? })
+        Ok(Self { stem, stages, pool: AttentionPool::new(tensors, compute.precise(), sizes.heads)? })
     }
 }
 
@@ -332,7 +333,7 @@ impl AttentionPool {
     /// enough. A score is q . (K x + b) = (K^T q) . x + q . b, of which the last is the same for every position and falls out
     /// of the softmax; the answer is the sum of p (V x + b) = V (sum of p x) + b, since the shares p add up to 1.
     fn forward(&self, x: &Tensor) -> Run<Tensor> {
-        let x = x.f_flatten(2, 3)?.f_transpose(1, 2)?; // [N, P, C]
+        let x = x.f_flatten(2, 3)?.f_transpose(1, 2)?.f_to_kind(Kind::Float)?; // [N, P, C]
         let mean = x.f_mean_dim([1].as_slice(), true, None)?; // [N, 1, C]
         let x = Tensor::f_cat(&[&mean, &x], 1)?.f_add(&self.positional_embedding)?; // [N, P + 1, C]
         let (n, _, channels) = x.size3()?;
@@ -342,7 +343,7 @@ impl AttentionPool {
         let query = query.f_mul_scalar(1.0 / (width as f64).sqrt())?.f_reshape([n, heads, width])?.f_transpose(0, 1)?;
         let asked = query.f_bmm(&self.key.f_reshape([heads, width, channels])?)?.f_transpose(0, 1)?; // [N, heads, C]
         let scores = asked.f_bmm(&x.f_transpose(1, 2)?)?; // [N, heads, P + 1]
-        let shares = scores.f_softmax(-1, Kind::Float)?.f_to_kind(x.f_kind()?)?;
+        let shares = scores.f_softmax(-1, Kind::Float)?;
         let pooled = shares.f_bmm(&x)?.f_transpose(0, 1)?; // [heads, N, C]
         let value = self.value.f_reshape([heads, width, channels])?.f_transpose(1, 2)?; // [heads, C, d]
         let answer = pooled.f_bmm(&value)?.f_transpose(0, 1)?.f_reshape([n, channels])?; // [N, C]

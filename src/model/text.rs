@@ -1,5 +1,6 @@
 //! CLIP's text transformer: token and position embeddings, pre-norm blocks under a causal mask, and the value at the
-//! end-of-text token projected into the shared space.
+//! end-of-text token projected into the shared space. It computes in f32 whatever the image tower does: prompts are few, and
+//! what is wrong with one of them is wrong with every answer.
 
 use tch::{Kind, Tensor};
 
@@ -70,6 +71,17 @@ impl Sizes {
     }
 }
 
+/// The least of 16, 32, 64 .. and the context length that holds a text, its end included. A token sees only those before it
+/// and the features are read at the end of the text, so that nothing behind it need be computed: most prompts are a sixth of
+/// the context. The length depends on the text alone, and so do its features.
+pub(super) fn length_of(ids: &[u32]) -> usize {
+    let used = ids.iter().rposition(|id| *id != 0).map_or(0, |last| last + 1);
+    std::iter::successors(Some(16), |length| Some(length * 2))
+        .find(|length| *length >= used)
+        .unwrap_or(used)
+        .min(ids.len())
+}
+
 /// The text tower.
 pub(super) struct TextTransformer {
     token_embedding: Tensor,      // [V, W]
@@ -88,26 +100,29 @@ impl TextTransformer {
         sizes: &Sizes,
         activation: Activation,
     ) -> Result<Self, ModelError> {
+        let compute = compute.precise();
         let side = sizes.context_length as i64;
         let mask = Tensor::f_full([side, side], f64::NEG_INFINITY, (Kind::Float, compute.device))?.f_triu(1)?;
         let blocks = sizes.stack().build(tensors, compute, activation)?;
         Ok(Self {
             token_embedding: compute.weight(tensors, "token_embedding.weight")?,
             positional_embedding: compute.weight(tensors, "positional_embedding")?,
-            mask: mask.f_to_kind(compute.kind)?,
+            mask,
             blocks,
             ln_final: LayerNorm::new(tensors, compute, "ln_final")?,
             projection: compute.weight(tensors, "text_projection")?,
         })
     }
 
-    /// Text features before normalisation: token ids [N, L] (i64) -> [N, D].
+    /// Text features before normalisation: token ids [N, L] (i64) -> [N, D]; L may be less than the context length.
     pub(super) fn forward(&self, tokens: &Tensor) -> Run<Tensor> {
         let embedded = Tensor::f_embedding(&self.token_embedding, tokens, -1, false, false)?; // [N, L, W]
-        let mut x = embedded.f_add(&self.positional_embedding)?; // [N, L, W]
+        let length = tokens.size2()?.1;
+        let mut x = embedded.f_add(&self.positional_embedding.f_narrow(0, 0, length)?)?; // [N, L, W]
+        let mask = self.mask.f_narrow(0, 0, length)?.f_narrow(1, 0, length)?.f_contiguous()?; // [L, L]
         let mut watch = Watch::new(&[], &[]); // the text tower has no places
         for block in &self.blocks {
-            x = block.forward(&x, Some(&self.mask), &mut watch)?;
+            x = block.forward(&x, Some(&mask), &mut watch)?;
         }
         let x = self.ln_final.forward(&x)?; // [N, L, W]
         let (n, _, width) = x.size3()?;

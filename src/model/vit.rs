@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 use super::ModelError;
 use super::block::{Activation, Block, Stack};
@@ -202,7 +202,7 @@ struct VisionTransformer {
     pool: TokenPool,
     norm_after_pool: bool,
     ln_post: LayerNorm,
-    projection: Tensor, // [W, D]
+    projection: Tensor, // [W, D], f32
 }
 
 impl VisionTransformer {
@@ -219,18 +219,19 @@ impl VisionTransformer {
             pool: sizes.pool,
             norm_after_pool: sizes.norm_after_pool,
             ln_post: LayerNorm::new(tensors, compute, &format!("{PREFIX}.ln_post"))?,
-            projection: compute.weight(tensors, &format!("{PREFIX}.proj"))?,
+            projection: compute.precise().weight(tensors, &format!("{PREFIX}.proj"))?,
         })
     }
 
-    /// The token of the embedding, normalised: [N, P + 1, W] -> [N, W].
+    /// The token of the embedding, normalised, in f32 whatever the blocks compute in: [N, P + 1, W] -> [N, W].
     fn pool(&self, x: &Tensor) -> Run<Tensor> {
         let patches = x.size3()?.1 - 1;
         let mean = |x: &Tensor| x.f_mean_dim([1].as_slice(), false, None);
+        let patches = || x.f_narrow(1, 1, patches)?.f_to_kind(Kind::Float);
         match (self.pool, self.norm_after_pool) {
-            (TokenPool::Class, _) => self.ln_post.forward(&x.f_select(1, 0)?),
-            (TokenPool::Average, true) => self.ln_post.forward(&mean(&x.f_narrow(1, 1, patches)?)?),
-            (TokenPool::Average, false) => mean(&self.ln_post.forward(&x.f_narrow(1, 1, patches)?)?),
+            (TokenPool::Class, _) => self.ln_post.forward(&x.f_select(1, 0)?.f_to_kind(Kind::Float)?),
+            (TokenPool::Average, true) => self.ln_post.forward(&mean(&patches()?)?),
+            (TokenPool::Average, false) => mean(&self.ln_post.forward(&patches()?)?),
         }
     }
 }
