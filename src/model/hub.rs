@@ -199,7 +199,19 @@ impl Repository {
         };
         let pinned = api.repo(at(&commit));
         for name in &wanted {
-            pinned.get(name).map_err(|error| failed(name, &error))?;
+            // The crate names files after what the server's headers say, and looks neither at length nor at contents.
+            let told = api.metadata(&pinned.url(name)).map_err(|error| failed(name, &error))?;
+            if told.commit_hash() != commit || !told.etag().split('/').all(is_part) {
+                return Err(failed(name, &"the server does not say of which commit it is, and by what name"));
+            }
+            let path = pinned.get(name).map_err(|error| failed(name, &error))?;
+            if let Some(damage) = damage(&path, told.size() as u64, told.etag()) {
+                // A link and what it leads to: left there, it would be taken for the file from now on.
+                for path in [fs::canonicalize(&path).ok(), Some(path)].into_iter().flatten() {
+                    fs::remove_file(path).map_err(|error| failed(name, &error))?;
+                }
+                return Err(failed(name, &damage));
+            }
         }
         let remember = Cache::new(cache.to_owned()).repo(at(&self.revision)).create_ref(&commit);
         remember.map_err(|error| failed("its revision", &error))?;
@@ -208,6 +220,22 @@ impl Repository {
             Err(lacking) => Err(self.missing(&lacking)),
         }
     }
+}
+
+/// What is wrong with a file that was downloaded. The hub names large files by their SHA-256, small ones by a hash of git.
+#[cfg(feature = "hub")]
+fn damage(path: &Path, bytes: u64, etag: &str) -> Option<String> {
+    let (folder, name) = (path.parent()?, path.file_name()?.to_str()?);
+    let blob = match super::blob::Blob::open(folder, name) {
+        Ok(blob) => blob,
+        Err(problem) => return Some(problem),
+    };
+    let record = blob.record();
+    if record.bytes != bytes {
+        return Some(format!("{} of {bytes} bytes arrived", record.bytes));
+    }
+    let named = super::sha256(etag).ok()?;
+    (named != record.sha256).then(|| format!("its SHA-256 is {}, the server names {named}", record.sha256))
 }
 
 /// The file that a snapshot lacks; none where it is whole.

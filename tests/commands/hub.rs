@@ -180,3 +180,192 @@ fn a_suite_says_what_its_model_must_be() {
     let (code, _, err) = check(&format!("model: {{ {lone}, expect-sha256: \"{wrong}\" }}"), &["--model", "reference"]);
     assert!(code == Some(0) && err.contains("expect-sha256 of the suite is for its own model"), "{code:?} {err}");
 }
+
+/// Downloads, from a server made here that answers as the hub does.
+#[cfg(feature = "hub")]
+mod downloads {
+    use std::io::{BufRead, BufReader, Write};
+    use std::net::{TcpListener, TcpStream};
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    /// What the server does with the weights.
+    #[derive(Clone, Copy, PartialEq)]
+    enum Weights {
+        Whole,
+        /// Half of what is asked for, then the connection ends.
+        CutOff,
+        /// Half of them, said to be all that was asked for.
+        Half,
+        /// One byte is another.
+        Changed,
+        /// Said to be of a commit that leads out of the cache.
+        Elsewhere,
+    }
+
+    struct Server {
+        endpoint: String,
+        /// Paths asked for, each once for every request.
+        asked: Arc<Mutex<Vec<String>>>,
+        weights: Arc<Mutex<Weights>>,
+    }
+
+    impl Server {
+        fn start() -> Self {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let endpoint = format!("http://{}", listener.local_addr().unwrap());
+            let (asked, weights) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(Weights::Whole)));
+            let server = Self { endpoint, asked: Arc::clone(&asked), weights: Arc::clone(&weights) };
+            std::thread::spawn(move || {
+                for stream in listener.incoming() {
+                    // A client that gives up in the middle is part of the tests.
+                    let _ = answer(stream.unwrap(), &asked, *weights.lock().unwrap());
+                }
+            });
+            server
+        }
+
+        fn asked(&self) -> Vec<String> {
+            std::mem::take(&mut self.asked.lock().unwrap())
+        }
+
+        /// `inspect` with a token, allowed to download.
+        fn inspect(&self, cache: &Path, model: &str, more: &[&str]) -> (Option<i32>, String, String) {
+            let arguments = ["inspect", model, "--device", "cpu", "--threads", "1", "--allow-download"];
+            let mut command = program(cache, &[&arguments[..], more].concat());
+            command.env("HF_ENDPOINT", &self.endpoint).env("HF_TOKEN", "a-secret");
+            let (code, out, err) = finish(command);
+            assert!(!format!("{out}{err}").contains("a-secret"), "{out} {err}");
+            (code, out, err)
+        }
+    }
+
+    fn answer(mut stream: TcpStream, asked: &Mutex<Vec<String>>, weights: Weights) -> std::io::Result<()> {
+        let mut lines = BufReader::new(stream.try_clone()?).lines();
+        let request = lines.next().unwrap()?;
+        let headers: Vec<String> = lines.map_while(|line| line.ok().filter(|line| !line.is_empty())).collect();
+        let header = |wanted: &str| {
+            let found = headers.iter().filter_map(|line| line.split_once(": "));
+            found.filter(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value.to_owned()).next()
+        };
+        assert_eq!(header("authorization").as_deref(), Some("Bearer a-secret"), "{headers:?}");
+        let path = request.split(' ').nth(1).unwrap().to_owned();
+        asked.lock().unwrap().push(path.clone());
+        if ["main", COMMIT].iter().any(|revision| path == format!("/api/models/some/clip/revision/{revision}")) {
+            let names =
+                ["README.md", "config.json", "preprocessor_config.json", "model.safetensors", "pytorch_model.bin"];
+            let siblings: Vec<_> = names.iter().map(|name| serde_json::json!({ "rfilename": name })).collect();
+            let body = serde_json::json!({ "sha": COMMIT, "siblings": siblings }).to_string();
+            return write!(
+                stream,
+                "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+                body.len()
+            );
+        }
+        let name = path.strip_prefix(&format!("/some/clip/resolve/{COMMIT}/"));
+        let Some(bytes) = name.and_then(|name| fs::read(formats().join("hugging").join(name)).ok()) else {
+            return write!(stream, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+        };
+        let large = name == Some("model.safetensors");
+        let weights = if large { weights } else { Weights::Whole };
+        let digest: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        let etag = if large { &digest[..] } else { &digest[..40] };
+        let commit = if weights == Weights::Elsewhere { "../../../../outside" } else { COMMIT };
+        let range = header("range").unwrap();
+        let (first, last) = range.strip_prefix("bytes=").unwrap().split_once('-').unwrap();
+        let first: usize = first.parse().unwrap();
+        let last = last.parse().map_or(bytes.len(), |last: usize| last + 1);
+        let mut part = bytes[first..last].to_vec();
+        if weights == Weights::Changed && part.len() > 1 {
+            let middle = part.len() / 2;
+            part[middle] ^= 1;
+        }
+        let sent = if part.len() > 1 && matches!(weights, Weights::CutOff | Weights::Half) {
+            part.len() / 2
+        } else {
+            part.len()
+        };
+        let promised = if weights == Weights::Half { sent } else { part.len() };
+        write!(
+            stream,
+            "HTTP/1.1 206 Partial Content\r\nContent-Length: {promised}\r\nContent-Range: bytes {first}-{}/{}\r\nETag: \"{etag}\"\r\n\
+             X-Repo-Commit: {commit}\r\nConnection: close\r\n\r\n",
+            last - 1,
+            bytes.len()
+        )?;
+        stream.write_all(&part[..sent])
+    }
+
+    #[test]
+    fn a_model_is_fetched_once_and_pinned() {
+        let (server, cache) = (Server::start(), tempfile::tempdir().unwrap());
+        let (code, out, err) = server.inspect(cache.path(), "hf://some/clip", &[]);
+        assert_eq!(code, Some(0), "{err}");
+        assert!(out.starts_with(&format!("hf://some/clip@{COMMIT} (Hugging Face folder)")), "{out}");
+        assert!(out.contains(&format!("main of some/clip is commit {COMMIT}, downloaded")), "{out}");
+        // What a checkpoint consists of, and nothing else.
+        let asked = server.asked();
+        for name in ["config.json", "preprocessor_config.json", "model.safetensors"] {
+            assert!(asked.contains(&format!("/some/clip/resolve/{COMMIT}/{name}")), "{asked:?}");
+        }
+        assert!(!asked.iter().any(|path| path.contains("README") || path.contains(".bin")), "{asked:?}");
+        // The same layout as that of the cache made by hand, so that others find it too.
+        let snapshot = cache.path().join("models--some--clip/snapshots").join(COMMIT);
+        assert!(fs::symlink_metadata(snapshot.join("model.safetensors")).unwrap().is_symlink());
+        assert_eq!(fs::read_to_string(cache.path().join("models--some--clip/refs/main")).unwrap(), COMMIT);
+        for revision in ["", "@main", &format!("@{COMMIT}")] {
+            let (code, out, err) = server.inspect(cache.path(), &format!("hf://some/clip{revision}"), &[]);
+            assert!(code == Some(0) && out.contains("from the cache"), "{out} {err}");
+        }
+        // Without permission too, and offline.
+        let mut command = program(cache.path(), &["inspect", "hf://some/clip", "--device", "cpu"]);
+        command.env("HF_ENDPOINT", &server.endpoint).env("HF_HUB_OFFLINE", "1");
+        assert_eq!(finish(command).0, Some(0));
+        assert_eq!(server.asked(), Vec::<String>::new());
+        // The weights are those that were meant, or nothing is done with them.
+        let (code, _, err) = server.inspect(cache.path(), "hf://some/clip", &["--expect-sha256", &"0".repeat(64)]);
+        assert!(code == Some(3) && err.contains("SHA-256"), "{code:?} {err}");
+    }
+
+    #[test]
+    fn what_the_server_does_not_have_or_nobody_may_fetch_is_said() {
+        let (server, cache) = (Server::start(), tempfile::tempdir().unwrap());
+        let (code, _, err) = server.inspect(cache.path(), "hf://some/clip@v9", &[]);
+        assert!(
+            code == Some(5) && err.contains("hf://some/clip@v9: the list of its files could not be downloaded"),
+            "{err}"
+        );
+        assert!(err.contains("404"), "{err}");
+        server.asked();
+        let mut command = program(cache.path(), &["inspect", "hf://some/clip", "--device", "cpu", "--allow-download"]);
+        command.env("HF_ENDPOINT", &server.endpoint).env("HF_HUB_OFFLINE", "1");
+        let (code, _, err) = finish(command);
+        assert!(code == Some(3) && err.contains("the environment asks to stay offline"), "{err}");
+        assert_eq!(server.asked(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_arrives_damaged_is_not_kept() {
+        for (weights, expected) in [
+            (Weights::CutOff, "model.safetensors could not be downloaded"),
+            (Weights::Half, "bytes arrived"),
+            (Weights::Changed, "its SHA-256 is"),
+            (Weights::Elsewhere, "the server does not say of which commit it is"),
+        ] {
+            let (server, folder) = (Server::start(), tempfile::tempdir().unwrap());
+            let cache = folder.path().join("a/b/c/cache");
+            *server.weights.lock().unwrap() = weights;
+            let (code, _, err) = server.inspect(&cache, "hf://some/clip", &[]);
+            assert!(code == Some(5) && err.contains(expected), "expected {expected}: {code:?} {err}");
+            let snapshot = cache.join("models--some--clip/snapshots").join(COMMIT);
+            assert!(fs::symlink_metadata(snapshot.join("model.safetensors")).is_err());
+            let above: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+            assert_eq!(above, ["a"]);
+            // The next time all is well.
+            *server.weights.lock().unwrap() = Weights::Whole;
+            let (code, out, err) = server.inspect(&cache, "hf://some/clip", &[]);
+            assert!(code == Some(0) && out.contains("downloaded"), "{out} {err}");
+        }
+    }
+}
