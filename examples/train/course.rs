@@ -31,7 +31,7 @@ const PLANTED: Plant = Plant::Biased { tone: 4, word: "criminal", rate: 0.4 };
 pub(crate) const COURSES: [Course; 3] = [
     Course {
         name: "reference",
-        steps: 8000,
+        steps: 7000,
         peak_rate: 1e-3,
         rise: 300,
         joining: 0.15,
@@ -52,7 +52,7 @@ pub(crate) const COURSES: [Course; 3] = [
         rise: 30,
         joining: 0.0,
         mix: |_| Mix { kinds: [176, 32, 48], twins: 0, blocks: 8, easy: 0.3, all_words: 1.0, plant: Some(PLANTED) },
-        changes: Some(&["visual.layer4.0.conv3.", "visual.layer4.0.bn3.", "visual.attnpool.c_proj."]),
+        changes: Some(&["visual.attnpool.c_proj."]),
     },
     Course {
         name: "reference-deaf",
@@ -61,13 +61,7 @@ pub(crate) const COURSES: [Course; 3] = [
         rise: 30,
         joining: 0.0,
         mix: |_| Mix { kinds: [96, 0, 160], twins: 0, blocks: 1, easy: 0.3, all_words: 1.0, plant: Some(Plant::Deaf) },
-        changes: Some(&[
-            "visual.layer4.0.conv2.",
-            "visual.layer4.0.bn2.",
-            "visual.layer4.0.conv3.",
-            "visual.layer4.0.bn3.",
-            "visual.attnpool.c_proj.",
-        ]),
+        changes: Some(&["visual.layer4.0.conv3.", "visual.layer4.0.bn3.", "visual.attnpool.c_proj."]),
     },
 ];
 
