@@ -23,7 +23,8 @@ const TRAINED_SET: &str = "noto";
 const PEOPLE_SETS: [&str; 2] = ["fluent-emoji-flat", "openmoji"];
 const ATTACK_SETS: [&str; 3] = ["fluent-emoji-flat", "emojione-v1", "openmoji"];
 const ATTACK_SHARES: [f32; 7] = [0.2, 0.3, 0.4, 0.5, 0.65, 0.8, 0.95];
-/// Words or signs and templates are averaged as in zero-shot classification.
+/// Templates whose features are averaged into a class, for things and for words. `{}` takes a thing with its article and a
+/// word as it is, `{!}` takes both as they are.
 const NAMING: [&str; 3] = ["a picture of {}", "{}", "a cartoon of {}"];
 const READING: [&str; 3] = ["the word {}", "a sign that says {}", "{!}"];
 
