@@ -215,7 +215,7 @@ fn the_shipped_pictures_are_what_their_manifest_says() {
     let mut suite = Suite::new(80);
     let plans = suite.add("all", "manifest: {file: data/objects/manifest.csv}").unwrap().to_vec();
     let count = |name: &str| plans.iter().map(|plan| fact(plan, name)).collect::<BTreeSet<_>>().len();
-    assert_eq!((plans.len(), count("label"), count("rendition"), count("seen")), (292, 73, 4, 2));
+    assert_eq!((plans.len(), count("label"), count("rendition"), count("seen")), (365, 73, 5, 2));
     let mut contents = BTreeSet::new();
     for plan in &plans {
         let rendered = suite.render(plan).unwrap();
