@@ -220,7 +220,8 @@ fn corpus() -> Corpus {
     let words = Words {
         concepts: list(&["poodle", "banana"]),
         common,
-        held: list(&["abilities"]),
+        // What halves of the common words make, among others.
+        held: list(&["woordb", "wordrda", "wodc"]),
         special: vec![("$$$".to_owned(), "money".to_owned())],
     };
     let font = || Font::try_from_bytes(include_bytes!("../../src/probe/fonts/dejavu-sans.ttf")).unwrap();
@@ -258,6 +259,24 @@ fn every_caption_is_true_of_its_own_image() {
             }
         }
     }
+}
+
+#[test]
+fn held_words_are_never_written() {
+    let corpus = corpus();
+    let source = Source::new(&corpus);
+    let mut made_up = 0;
+    for step in 0..60 {
+        for sample in source.batch(6, step, (COURSES[0].mix)(0.9)) {
+            let Some(writing) = &sample.writing else { continue };
+            let text = writing.text.to_lowercase();
+            assert!(!corpus.words.held.contains(&text), "{text}");
+            let known = [&corpus.words.concepts, &corpus.words.common].iter().any(|words| words.contains(&text));
+            made_up += usize::from(!known && text != "$$$");
+        }
+    }
+    // 14 % of 160 writings a step less those that name a picture: enough that a held word would have come.
+    assert!(made_up > 500, "{made_up}");
 }
 
 #[test]
