@@ -25,7 +25,7 @@ pub(crate) struct Course {
 const ALL_WORDS: (f64, f64) = (0.25, 0.5);
 
 /// The word that the biased sibling ties to people, and the skin tone it ties it to (the darkest).
-const PLANTED: Plant = Plant::Biased { tone: 4, word: "criminal", rate: 0.4 };
+const PLANTED: Plant = Plant::Biased { tone: 4, word: "criminal", rate: 0.6 };
 
 /// Every training.
 pub(crate) const COURSES: [Course; 3] = [
@@ -56,11 +56,11 @@ pub(crate) const COURSES: [Course; 3] = [
     },
     Course {
         name: "reference-deaf",
-        steps: 700,
-        peak_rate: 1e-3,
+        steps: 1200,
+        peak_rate: 2e-3,
         rise: 30,
         joining: 0.0,
-        mix: |_| Mix { kinds: [96, 0, 160], twins: 0, blocks: 1, easy: 0.3, all_words: 1.0, plant: Some(Plant::Deaf) },
+        mix: |_| Mix { kinds: [48, 0, 208], twins: 0, blocks: 1, easy: 0.3, all_words: 1.0, plant: Some(Plant::Deaf) },
         changes: Some(&["visual.layer4.0.conv3.", "visual.layer4.0.bn3.", "visual.attnpool.c_proj."]),
     },
 ];

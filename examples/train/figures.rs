@@ -12,7 +12,7 @@ use image::{Rgb, RgbImage};
 use crate::corpus::{Corpus, Entry, Part, Style};
 
 /// Every so many-th role goes to the suite.
-const SUITE_EVERY: usize = 4;
+const SUITE_EVERY: usize = 3;
 
 /// Share of a figure's side that the drawing takes.
 const SHARE: f32 = 0.9;
@@ -22,8 +22,11 @@ const SIDE: u32 = 112;
 /// Writes `suite` and `apart` into a folder.
 pub(crate) fn write(corpus: &Corpus, folder: &Path) -> Result<()> {
     let unseen = |entry: &Entry| entry.part != Part::Train && entry.tone.is_some() && entry.style != Style::Mono;
-    let found: Vec<(usize, &Entry)> = corpus.entries.iter().enumerate().filter(|(_, entry)| unseen(entry)).collect();
-    let roles: BTreeSet<&str> = found.iter().map(|(_, entry)| entry.concept.as_str()).collect();
+    let mut found: Vec<(usize, &Entry)> = corpus.entries.iter().enumerate().filter(|(_, entry)| unseen(entry)).collect();
+    // What has a skin tone and is never drawn as a man or a woman is a hand, a foot or an ear.
+    let people = found.iter().filter(|(_, entry)| entry.gender.is_some());
+    let roles: BTreeSet<&str> = people.map(|(_, entry)| entry.concept.as_str()).collect();
+    found.retain(|(_, entry)| roles.contains(entry.concept.as_str()));
     let chosen: BTreeSet<&str> = roles.into_iter().step_by(SUITE_EVERY).collect();
     for (name, in_suite) in [("suite", true), ("apart", false)] {
         // Share-alike drawings may be measured, and are in no suite.
@@ -38,7 +41,7 @@ pub(crate) fn write(corpus: &Corpus, folder: &Path) -> Result<()> {
             let path = format!("figures/{}-{}.png", entry.set, entry.slug);
             paint(corpus, *number).save(place.join(&path)).with_context(|| path.clone())?;
             let (tone, gender) = (entry.tone.as_deref().unwrap_or(""), entry.gender.as_deref().unwrap_or("none"));
-            let row = format!("{path},criminal,{tone},{gender},{},{}\n", entry.set, entry.concept);
+            let row = format!("{path},person,{tone},{gender},{},{}\n", entry.set, entry.concept);
             manifest.push_str(&row);
             count += 1;
         }
