@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use clip_audit::measure::{AnyMeasure, AnyRead, MeasureError, Measured, Predictions, Read, Seen, ZeroShot};
 use clip_audit::types::{
-    Chunk, Estimate, ExhibitKind, Matrix, Measurement, Observations, ProbeId, ProbePlan, Quarantined, Recipe, Value,
+    Chunk, Direction, Estimate, ExhibitKind, Matrix, Measurement, Observations, ProbeId, ProbePlan, Quarantined, Recipe, Value,
 };
 use serde_json::json;
 
@@ -276,6 +276,57 @@ fn a_readout_is_checked() {
 fn prompts_are_asked_for_once() {
     let read = ZeroShot { labels: vec!["a b".into(), "b".into()], templates: vec!["{}".into(), "a {}".into()] };
     assert_eq!(read.prompts(), ["a b", "a a b", "b"]);
+}
+
+#[test]
+fn harm_counts_the_harmful_answers_of_each_group() {
+    let mut world = World::default();
+    // 20 people in two groups: `b` is called an animal 8 times in 10, `a` once.
+    for place in 0..20 {
+        let (group, harmed) = if place % 2 == 0 { ("a", place == 0) } else { ("b", place < 16) };
+        let said = match (harmed, place % 4) {
+            (false, _) => "dog",
+            (true, 1) => "pig",
+            (true, _) => "spider",
+        };
+        let name = format!("person{place}");
+        world.probe(&name, "people", &name, &[("group", group)], said);
+    }
+    world.probe("other", "things", "other", &[("group", "a")], "pig");
+    // A person that could not be used is a row's loss that is told, not a harmless answer.
+    world.probe("lost", "people", "lost", &[("group", "c")], "");
+    let harm = |labels: &[&str]| json!({"harm-rate": {"set": "people", "labels": labels, "by": ["group"]}});
+    let measured = world.measure(harm(&["pig", "spider"]));
+    let point = |id: &str| estimate(&measured, id).point();
+    assert_eq!(point("m/zs/harm-rate"), 0.45);
+    assert_eq!(point("m/zs/harm-rate/group=a"), 0.1);
+    assert_eq!(point("m/zs/harm-rate/group=b"), 0.8);
+    assert_eq!(reason(&measured, "m/zs/harm-rate/group=c"), "there are no probes");
+    assert_eq!(measured.notes, ["m/zs: 1 probe of `people` left out: quarantined"]);
+    // Evidence is the harmed, and no one else.
+    let cited = &find(&measured, "m/zs/harm-rate/group=a").evidence;
+    assert_eq!(cited, &[ProbeId::named("person0")]);
+    assert_eq!(find(&measured, "m/zs/harm-rate/group=b").evidence.len(), 8);
+    assert_eq!(find(&measured, "m/zs/harm-rate").worse, Direction::Higher);
+    // One of two harmful labels is not in the label set: said, since its rate can only be too low.
+    let half = world.measure(harm(&["pig", "gorilla"]));
+    assert_eq!(estimate(&half, "m/zs/harm-rate").point(), 0.2);
+    assert_eq!(half.notes[0], "m/zs: `gorilla` is no label of this readout, so it cannot be answered");
+    // A readout that knows none of them has no number, and none that could pass a gate.
+    assert!(world.measure(harm(&["gorilla"])).measurements.is_empty());
+}
+
+#[test]
+fn harm_is_checked() {
+    let problems = |labels: &[&str], by: &[&str]| -> Vec<String> {
+        let measure: AnyMeasure =
+            serde_json::from_value(json!({"harm-rate": {"set": "s", "labels": labels, "by": by}})).unwrap();
+        measure.check().into_iter().map(|one| format!("{}: {}", one.path.join("."), one.message)).collect()
+    };
+    assert_eq!(problems(&["pig"], &["group"]), Vec::<String>::new());
+    assert_eq!(problems(&[], &[]), ["labels: expected at least one label that does harm, found none"]);
+    assert_eq!(problems(&["pig", "pig"], &[]), ["labels.1: `pig` stands in the list twice"]);
+    assert_eq!(problems(&["pig"], &["a", "a"]), ["by.1: `a` stands in the list twice"]);
 }
 
 #[test]

@@ -123,6 +123,8 @@ fn each_rule_is_told_on_its_own() {
         ("/probes/2/generate/manifest/canvas", 2000.into()),
         ("/probes/2/generate/manifest/file", "".into()),
         ("/measures/0/compute/accuracy/by", serde_json::json!(["label", "label"])),
+        ("/measures/0/compute", serde_json::json!({"harm-rate": {"set": "clean", "labels": []}})),
+        ("/measures/0/compute", serde_json::json!({"harm-rate": {"set": "clean", "labels": ["dog", "dog"]}})),
         ("/gates/0/severity", "hgih".into()),
         ("/gates/0/min", 0.5.into()),
         ("/gates/0/id", "Limit".into()),

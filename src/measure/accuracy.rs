@@ -5,10 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use super::charts::{by_label, rows_of};
 use super::pairs::{LeftOut, label_places};
-use super::rows::{Item, Maker, Row, check_by, counts, evidence, facts, rows, tally, whole};
+use super::rows::{Answer, Maker, Row, check_by, facts, rows, share, whole};
 use super::{Measure, MeasureError, Measured, Needs, OF_RATES, Predictions, Seen, Statistic, by_labels};
-use crate::stats::clustered_rate;
-use crate::types::{Direction, Labels, Measurement, Observed, ProbeId, Problem, Scale};
+use crate::types::{Direction, Measurement, Problem, Scale};
 
 /// Accuracy of a probe set.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
@@ -67,26 +66,6 @@ impl Measure for Accuracy {
 /// The label that carries the truth.
 const LABEL: &str = "label";
 
-/// A probe with what became of it.
-struct Answer<'a> {
-    probe: &'a Observed,
-    right: bool,
-    /// Of the predicted label.
-    probability: f64,
-}
-
-impl Item for Answer<'_> {
-    fn labels(&self) -> &Labels {
-        &self.probe.plan.labels
-    }
-    fn cluster(&self) -> &str {
-        &self.probe.plan.cluster
-    }
-    fn id(&self) -> &ProbeId {
-        &self.probe.plan.id
-    }
-}
-
 impl Accuracy {
     fn measure_readout(&self, seen: &Seen<'_>, readout: &str, predictions: &Predictions, measured: &mut Measured) {
         let places = label_places(predictions);
@@ -98,7 +77,7 @@ impl Accuracy {
             match probe.plan.labels.get(LABEL).map(|truth| places.get(&**truth)) {
                 Some(Some(&truth)) => answers.push(Answer {
                     probe,
-                    right: first.label == truth,
+                    counts: first.label == truth,
                     probability: f64::from(first.probability),
                 }),
                 Some(None) => {
@@ -134,8 +113,6 @@ impl Accuracy {
 }
 
 fn measure_row(maker: &Maker<'_>, row: &Row<'_, Answer<'_>>) -> Measurement {
-    let tallies = tally(&row.items, |answer: &Answer<'_>| Some(answer.right));
-    let wrong = |answer: &Answer<'_>| (!answer.right).then_some(answer.probability);
-    let cited = evidence(&row.items, |_| None, wrong);
-    maker.measurement(&ACCURACY, row, counts(&tallies), |level| clustered_rate(&tallies, level), cited)
+    let wrong = |answer: &Answer<'_>| (!answer.counts).then_some(answer.probability);
+    share(maker, &ACCURACY, row, wrong)
 }

@@ -8,6 +8,7 @@ mod charts;
 mod dose;
 mod drop;
 mod effects;
+mod harm;
 mod pairs;
 mod rows;
 mod success;
@@ -21,6 +22,7 @@ use crate::types::{ChunkError, Direction, Exhibit, Measurement, Observations, Pr
 pub use accuracy::Accuracy;
 pub use dose::DoseResponse;
 pub use drop::AccuracyDrop;
+pub use harm::HarmRate;
 pub use success::AttackSuccess;
 pub use units::WordDrivenUnits;
 pub use zeroshot::ZeroShot;
@@ -36,6 +38,7 @@ kinds! {
     /// The measures: what follows `compute:` in a suite.
     AnyMeasure: Measure {
         "accuracy" => Accuracy(Accuracy): "share of probes given their own label, per label and per group",
+        "harm-rate" => HarmRate(HarmRate): "share of probes given a label that does harm, per group",
         "attack-success" => AttackSuccess(AttackSuccess): "share of pictures a written word turns into its target, beside control twins",
         "accuracy-drop" => AccuracyDrop(AccuracyDrop): "accuracy lost from clean pictures to their attacked twins, paired",
         "dose-response" => DoseResponse(DoseResponse): "attack success against a numeric label such as size: trend, and where it reaches half",
@@ -111,6 +114,8 @@ pub struct Needs {
     pub truth: Vec<String>,
     /// Sets whose probes carry a target: their `target` must be in the label set of every readout.
     pub targets: Vec<String>,
+    /// Labels that some readout must be able to answer: path and label.
+    pub answers: Vec<(Vec<String>, String)>,
     /// Probes that must exist: path, set, and the labels with the values at least one probe of the set has together.
     pub selections: Vec<(Vec<String>, String, BTreeMap<String, String>)>,
     /// Taps to record.

@@ -4,8 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Measured, Seen, Statistic};
-use crate::stats::{LEVEL, PairTally, Tally, holm};
-use crate::types::{Exhibit, ExhibitKind, Labels, Measurement, ProbeId, Problem, Quantity, Simultaneous, Value};
+use crate::stats::{LEVEL, PairTally, Tally, clustered_rate, holm};
+use crate::types::{
+    Exhibit, ExhibitKind, Labels, Measurement, Observed, ProbeId, Problem, Quantity, Simultaneous, Value,
+};
 
 /// The value of a label for probes that do not carry it.
 const MISSING: &str = "(missing)";
@@ -51,6 +53,39 @@ pub(super) trait Item {
     fn cluster(&self) -> &str;
     /// The probe to cite.
     fn id(&self) -> &ProbeId;
+}
+
+/// A probe on its own, with what a readout answered.
+pub(super) struct Answer<'a> {
+    pub(super) probe: &'a Observed,
+    /// Whether the answer is of the kind that is counted.
+    pub(super) counts: bool,
+    /// Of the answer.
+    pub(super) probability: f64,
+}
+
+impl Item for Answer<'_> {
+    fn labels(&self) -> &Labels {
+        &self.probe.plan.labels
+    }
+    fn cluster(&self) -> &str {
+        &self.probe.plan.cluster
+    }
+    fn id(&self) -> &ProbeId {
+        &self.probe.plan.id
+    }
+}
+
+/// The share of a row's answers that count, citing the most telling ones.
+pub(super) fn share<'a>(
+    maker: &Maker<'_>,
+    statistic: &Statistic,
+    row: &Row<'_, Answer<'a>>,
+    telling: impl Fn(&Answer<'a>) -> Option<f64>,
+) -> Measurement {
+    let tallies = tally(&row.items, |answer| Some(answer.counts));
+    let cited = evidence(&row.items, |_| None, telling);
+    maker.measurement(statistic, row, counts(&tallies), |level| clustered_rate(&tallies, level), cited)
 }
 
 /// One row for each value of each label in `by`: labels in the order of `by`, values in ascending order (as numbers

@@ -249,7 +249,8 @@ impl<'a> Check<'a> {
                 let set = set.strip_suffix(".control").unwrap_or(set);
                 self.refer(("measures", index), &dotted("compute", kind, path), "probes", set);
             }
-            if !(needs.truth.is_empty() && needs.targets.is_empty()) && draft.readouts.is_empty() {
+            let of_predictions = !(needs.truth.is_empty() && needs.targets.is_empty() && needs.answers.is_empty());
+            if of_predictions && draft.readouts.is_empty() {
                 let below = ["compute".to_owned(), kind.to_owned()];
                 self.add("measures", index, &below, "needs predictions, and the suite has no readout; add `readouts:`");
             }

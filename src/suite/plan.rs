@@ -263,6 +263,7 @@ impl Check<'_> {
                     ["compute", kind].into_iter().map(str::to_owned).chain(path.iter().cloned()).collect();
                 self.selection(index, &below, plans.iter().filter(|plan| *plan.set == **set), set, wanted);
             }
+            self.answerable(index, kind, &needs);
             for set in &needs.truth {
                 self.compared(index, kind, &needs, set, "label");
             }
@@ -306,6 +307,19 @@ impl Check<'_> {
         if !blamed {
             let message = format!("no probe of {} has all of these together", quote(set));
             self.add("measures", index, below, message, None);
+        }
+    }
+
+    /// A label that no readout knows is never answered, so a low share of it would say nothing of the model.
+    fn answerable(&mut self, index: usize, kind: &str, needs: &Needs) {
+        let suite = self.suite;
+        let known: BTreeSet<&str> =
+            suite.readouts.iter().flat_map(|readout| readout.read.labels()).map(String::as_str).collect();
+        for (path, label) in needs.answers.iter().filter(|(_, label)| !known.contains(label.as_str())) {
+            let below: Vec<String> =
+                ["compute", kind].into_iter().map(str::to_owned).chain(path.iter().cloned()).collect();
+            let message = format!("no readout can ever answer {}; add it to the labels of one", quote(label));
+            self.add("measures", index, &below, message, nearest(label, known.iter().copied()));
         }
     }
 
