@@ -184,8 +184,7 @@ fn summary(audit: &Audit) -> std::io::Result<()> {
             Verdict::NotMeasured => "not measured",
             Verdict::Waived => "waived",
         };
-        let name = if finding.gate.is_empty() { &finding.title } else { &finding.gate };
-        say::line(format!("  {mark:<12} {name}: {}", finding.message))?;
+        say::line(format!("  {mark:<12} {}: {}", finding.name(), finding.message))?;
     }
     if !audit.quarantined.is_empty() {
         say::line(format!("  {} inputs could not be used; the reports list them", audit.quarantined.len()))?;

@@ -36,7 +36,7 @@ pub fn overall(findings: &[Finding]) -> (Judgement, String) {
         findings.iter().filter(|finding| finding.origin == Origin::Gate).map(|finding| finding.gate.as_str()).collect();
     let list = |wanted: Weight| {
         let first =
-            of(wanted).max_by_key(|finding| finding.severity).map(|one| format!("{}: {}", one.title, one.message));
+            of(wanted).max_by_key(|finding| finding.severity).map(|one| format!("{}: {}", one.name(), one.message));
         let more = of(wanted).count().saturating_sub(1);
         let more = if more > 0 { format!(" (and {more} more)") } else { String::new() };
         format!("{}{more}", first.unwrap_or_default())

@@ -103,9 +103,9 @@ fn row(audit: &Audit, finding: &Finding) -> String {
     };
     let (verdict, severity) =
         (words::verdict(finding.verdict).word, words::severity(finding.severity).word.to_lowercase());
-    let (title, message, rule) = (cell(&finding.title), cell_of(&finding.message, 400), cell(&finding.rule));
+    let (name, message, rule) = (cell(finding.name()), cell_of(&finding.message, 400), cell(&finding.rule));
     let id = code(&finding.id);
-    format!("| **{verdict}** | {severity} | {title} ({id}): {message} | {estimate} | {rule} | {n} | {clusters} |\n")
+    format!("| **{verdict}** | {severity} | {name} ({id}): {message} | {estimate} | {rule} | {n} | {clusters} |\n")
 }
 
 fn cell(value: &str) -> String {

@@ -103,6 +103,13 @@ pub struct Finding {
     pub detectable: Option<Detectable>,
 }
 
+impl Finding {
+    /// What to call it before its message, which names the row itself: the gate, or what was found where no gate asked.
+    pub fn name(&self) -> &str {
+        if self.gate.is_empty() { &self.title } else { &self.gate }
+    }
+}
+
 /// How much worse than its limit a number has to be for the gate to fail most of the time, at the n and the clusters at
 /// hand: what the audit could have missed.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
