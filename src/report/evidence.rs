@@ -1,6 +1,6 @@
 //! Evidence on the page: a cited probe beside its clean and its control twin, with what the model said of each.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use base64::Engine as _;
 use minijinja::Value as Trusted;
@@ -12,7 +12,7 @@ use crate::types::{Audit, Evidence, Finding, Prediction, ProbeId};
 /// Cited probes in the table of a finding; the rest are named.
 const TABLED: usize = 50;
 /// Evidence drawn per finding and on the page, worst findings first; the table has the rest.
-const PICTURED: usize = 6;
+const PICTURED: usize = 4;
 const PICTURED_ON_PAGE: usize = 300;
 /// Thumbnails embedded in one page. What exceeds it is said to be in the record.
 const PICTURE_BUDGET_BYTES: usize = 8 << 20;
@@ -66,6 +66,10 @@ pub(super) struct ProbeTable {
     /// Whether a column for the clean and for the control twin is needed.
     has_clean: bool,
     has_control: bool,
+    /// Facts that hold for every row.
+    shared: Vec<(String, String)>,
+    /// Names of the others: a column each.
+    columns: Vec<String>,
     rows: Vec<ProbeRow>,
     /// Ids of cited probes the record says no more of.
     others: Vec<String>,
@@ -75,7 +79,8 @@ pub(super) struct ProbeTable {
 struct ProbeRow {
     probe: String,
     cluster: String,
-    facts: Vec<(String, String)>,
+    /// In the order of the columns; empty where the probe has none.
+    facts: Vec<String>,
     clean: Option<Guess>,
     said: Option<Guess>,
     control: Option<Guess>,
@@ -110,6 +115,9 @@ impl<'a> Pictures<'a> {
             let named = evidence.predictions.get(readout).or(evidence.predictions.values().next())?;
             named.first().map(|prediction| guess(prediction, attack))
         };
+        let known: Vec<&Evidence> = finding.evidence.iter().filter_map(|id| self.by_id.get(id).copied()).collect();
+        let tabled = &known[..known.len().min(TABLED)];
+        let (shared, columns) = sorted_out(tabled);
         let row = |evidence: &&'a Evidence| {
             let twin = |id: &Option<ProbeId>| {
                 id.as_ref().and_then(|id| self.by_id.get(id)).and_then(|twin| first(twin, &evidence.labels))
@@ -117,19 +125,20 @@ impl<'a> Pictures<'a> {
             ProbeRow {
                 probe: evidence.probe.to_string(),
                 cluster: evidence.cluster.clone(),
-                facts: pairs(&evidence.labels),
+                facts: columns.iter().map(|name| evidence.labels.get(name).cloned().unwrap_or_default()).collect(),
                 clean: twin(&evidence.source),
                 said: first(evidence, &evidence.labels),
                 control: twin(&evidence.control),
             }
         };
-        let known: Vec<&Evidence> = finding.evidence.iter().filter_map(|id| self.by_id.get(id).copied()).collect();
-        let rows: Vec<ProbeRow> = known.iter().take(TABLED).map(row).collect();
+        let rows: Vec<ProbeRow> = tabled.iter().map(row).collect();
         let tabled: Vec<String> = rows.iter().map(|row| row.probe.clone()).collect();
         let others = finding.evidence.iter().map(ToString::to_string).filter(|id| !tabled.contains(id)).collect();
         ProbeTable {
             has_clean: rows.iter().any(|row| row.clean.is_some()),
             has_control: rows.iter().any(|row| row.control.is_some()),
+            shared,
+            columns,
             rows,
             others,
         }
@@ -203,6 +212,23 @@ impl<'a> Pictures<'a> {
         let source = Trusted::from_safe_string(format!("data:image/png;base64,{encoded}"));
         (Some(source), width * scale, height * scale, "")
     }
+}
+
+/// Facts that hold for all of several probes, and the names of those that differ or are missing in some.
+fn sorted_out(probes: &[&Evidence]) -> (Vec<(String, String)>, Vec<String>) {
+    let names: BTreeSet<&String> = probes.iter().flat_map(|probe| probe.labels.keys()).collect();
+    let value = |probe: &&Evidence, name: &String| probe.labels.get(name).cloned();
+    let (mut shared, mut differing) = (Vec::new(), Vec::new());
+    for name in names {
+        let first = probes.first().and_then(|probe| value(probe, name));
+        match first {
+            Some(first) if probes.len() > 1 && probes.iter().all(|probe| value(probe, name).as_ref() == Some(&first)) => {
+                shared.push((name.clone(), first));
+            }
+            _ => differing.push(name.clone()),
+        }
+    }
+    (shared, differing)
 }
 
 /// Width and height of a base64 PNG. Anything else, and any character outside the alphabet, is `None`.
