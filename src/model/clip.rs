@@ -48,7 +48,7 @@ impl Clip {
     fn encode_images(&self, pixels: &Tensor, watch: &mut Watch<'_>) -> Run<Tensor> {
         let x = pixels.f_to_device(self.compute.device)?.f_permute([0, 3, 1, 2])?; // [N, 3, S, S]
         let x = x.f_to_kind(Kind::Float)?.f_div_scalar(255.0)?;
-        let x = x.f_sub(&self.mean)?.f_div(&self.std)?.f_to_kind(self.compute.kind)?;
+        let x = x.f_sub(&self.mean)?.f_div(&self.std)?;
         self.visual.forward(&x, watch)?.f_to_kind(Kind::Float)
     }
 

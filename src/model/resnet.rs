@@ -74,6 +74,7 @@ impl Sizes {
                 input: if block == 0 { before } else { planes * EXPANSION },
                 planes,
                 stride: if block == 0 && stage > 0 { 2 } else { 1 },
+                last: stage + 1 == STAGES.len() && block + 1 == self.layers[stage],
             })
             .collect()
     }
@@ -213,6 +214,8 @@ struct BlockSizes {
     input: usize,
     planes: usize,
     stride: i64,
+    /// The last of the tower.
+    last: bool,
 }
 
 impl BlockSizes {
@@ -252,11 +255,13 @@ struct AttentionPool {
 impl ModifiedResNet {
     /// Takes the tower's tensors.
     fn new(tensors: &mut Tensors, compute: Compute, sizes: &Sizes) -> Result<Self, ModelError> {
-        let mut stem = |number: usize, stride: i64| {
+        let half = sizes.width / 2;
+        let mut stem = |number: usize, stride: i64, channels: usize| {
+            let compute = compute.between(channels);
             let (convolution, norm) = (format!("{PREFIX}.conv{number}"), format!("{PREFIX}.bn{number}"));
             Convolution::normed(tensors, compute, &convolution, &norm, (stride, 1))
         };
-        let stem = [stem(1, 2)?, stem(2, 1)?, stem(3, 1)?];
+        let stem = [stem(1, 2, half)?, stem(2, 1, half)?, stem(3, 1, sizes.width)?];
         let mut stage = |number: usize| {
             let blocks = sizes.blocks(number).into_iter();
             blocks.map(|block| Bottleneck::new(tensors, compute, &block)).collect::<Result<Vec<_>, ModelError>>()
@@ -285,23 +290,26 @@ impl Tower for ModifiedResNet {
 impl Bottleneck {
     fn new(tensors: &mut Tensors, compute: Compute, sizes: &BlockSizes) -> Result<Self, ModelError> {
         let prefix = &sizes.prefix;
-        let mut convolution = |name: &str, norm: &str, padding: i64| {
+        let compute = compute.between(sizes.planes);
+        let outward = if sizes.last { compute.outermost() } else { compute };
+        let mut convolution = |name: &str, norm: &str, padding: i64, compute: Compute| {
             // Every convolution has stride 1: an average pool before it does the striding.
             let (convolution, norm) = (format!("{prefix}.{name}"), format!("{prefix}.{norm}"));
             Convolution::normed(tensors, compute, &convolution, &norm, (1, padding))
         };
-        let shortcut = sizes.downsamples().then(|| convolution("downsample.0", "downsample.1", 0));
+        let shortcut = sizes.downsamples().then(|| convolution("downsample.0", "downsample.1", 0, outward));
         Ok(Self {
             name: sizes.name.clone(),
             downsample: shortcut.transpose()?,
-            conv1: convolution("conv1", "bn1", 0)?,
-            conv2: convolution("conv2", "bn2", 1)?,
-            conv3: convolution("conv3", "bn3", 0)?,
+            conv1: convolution("conv1", "bn1", 0, compute)?,
+            conv2: convolution("conv2", "bn2", 1, compute)?,
+            conv3: convolution("conv3", "bn3", 0, outward)?,
             stride: sizes.stride,
         })
     }
 
-    /// `bn3(conv3(..)) + identity`, the block's value before its last ReLU: [N, C, H, H] -> [N, 4 P, H/s, H/s].
+    /// `bn3(conv3(..)) + identity`, the block's value before its last ReLU: [N, C, H, H] -> [N, 4 P, H/s, H/s], in the type of
+    /// conv3.
     fn before_relu(&self, x: &Tensor) -> Run<Tensor> {
         let out = relu(self.conv1.forward(x)?)?; // [N, P, H, H]
         let out = relu(self.conv2.forward(&out)?)?; // [N, P, H, H]
