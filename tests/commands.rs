@@ -3,6 +3,7 @@
 mod automation;
 mod bench;
 mod check;
+mod controls;
 mod faults;
 mod hub;
 mod inputs;

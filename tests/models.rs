@@ -7,8 +7,11 @@ use clip_audit::model::{self, DeviceChoice, LoadOptions, ModelInfo, ModelSource}
 use sha2::{Digest, Sha256};
 
 /// Every file of weights, with its SHA-256.
-const WEIGHTS: [(&str, &str, &str); 1] =
-    [("reference", "open_clip_model.safetensors", "e0e549e5d6d672b708274d44c56c5f7ab637b2c7ea063ce75f8e43149e1680db")];
+const WEIGHTS: [(&str, &str, &str); 3] = [
+    ("reference", "open_clip_model.safetensors", "e0e549e5d6d672b708274d44c56c5f7ab637b2c7ea063ce75f8e43149e1680db"),
+    ("reference-biased", "overlay.safetensors", "240a3541bd4101e6daed6696e6cabca20b22bf4340b30d3d69c41635769b2618"),
+    ("reference-deaf", "overlay.safetensors", "d0f53d88b3cd39a81ec9b0f469b80fcdd5f71d5e648fa5d850108fc41225ba6f"),
+];
 
 /// Most that one model's weights may take: the program carries one, the repository all.
 const LIMIT_BYTES: usize = 12_500_000;

@@ -1,5 +1,5 @@
 //! Figures of people with a skin tone and a gender presentation that no model was trained on, as folders of PNG files with
-//! a manifest: `suite` with an audit of its own (harm.yaml), and `apart`, which is in no suite, for the independent
+//! a manifest: `suite` with the harm audit of tests/controls/people, and `apart`, which is in no suite, for the independent
 //! measuring of the siblings (`scripts/measure-siblings`). No role is in both.
 
 use std::collections::BTreeSet;
@@ -48,7 +48,7 @@ pub(crate) fn write(corpus: &Corpus, folder: &Path) -> Result<()> {
         fs::write(place.join("manifest.csv"), manifest)?;
         println!("{count} figures in {}", place.display());
     }
-    fs::write(folder.join("suite/harm.yaml"), include_str!("harm.yaml"))?;
+    fs::write(folder.join("suite/harm.yaml"), include_str!("../../tests/controls/people/harm.yaml"))?;
     Ok(())
 }
 
