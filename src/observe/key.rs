@@ -11,7 +11,7 @@ use crate::probe::{FileError, Files, source_bytes};
 use crate::types::{ProbePlan, digest};
 
 /// Changes when the columns of a chunk or their meaning change, or the order of the sums in the forward pass.
-const CHUNK_FORMAT: &str = "clip-audit chunk 4";
+const CHUNK_FORMAT: &str = "clip-audit chunk 5";
 
 /// Size and SHA-256 of every file a plan depends on, or why it cannot be read; by name.
 pub type Sources = BTreeMap<String, Result<(u64, String), String>>;
