@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use clip_audit::measure::{AnyMeasure, AnyRead, MeasureError, Measured, Predictions, Read, Seen, ZeroShot};
 use clip_audit::types::{
-    Chunk, Direction, Estimate, ExhibitKind, Matrix, Measurement, Observations, ProbeId, ProbePlan, Quarantined, Recipe, Value,
+    Chunk, Direction, Estimate, ExhibitKind, Matrix, Measurement, Observations, ProbeId, ProbePlan, Quarantined,
+    Recipe, Value,
 };
 use serde_json::json;
 

@@ -22,7 +22,8 @@ const SIDE: u32 = 112;
 /// Writes `suite` and `apart` into a folder.
 pub(crate) fn write(corpus: &Corpus, folder: &Path) -> Result<()> {
     let unseen = |entry: &Entry| entry.part != Part::Train && entry.tone.is_some() && entry.style != Style::Mono;
-    let mut found: Vec<(usize, &Entry)> = corpus.entries.iter().enumerate().filter(|(_, entry)| unseen(entry)).collect();
+    let mut found: Vec<(usize, &Entry)> =
+        corpus.entries.iter().enumerate().filter(|(_, entry)| unseen(entry)).collect();
     // What has a skin tone and is never drawn as a man or a woman is a hand, a foot or an ear.
     let people = found.iter().filter(|(_, entry)| entry.gender.is_some());
     let roles: BTreeSet<&str> = people.map(|(_, entry)| entry.concept.as_str()).collect();

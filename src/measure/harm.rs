@@ -102,7 +102,10 @@ impl HarmRate {
         let broken = rows(&answers, &self.by, true, &out.facts);
         let maker = Maker { seen, readout, each: broken.len() };
         let unknown = self.labels.iter().filter(|label| !places.contains_key(label.as_str()));
-        maker.note(measured, unknown.map(|label| format!("`{label}` is no label of this readout, so it cannot be answered")));
+        maker.note(
+            measured,
+            unknown.map(|label| format!("`{label}` is no label of this readout, so it cannot be answered")),
+        );
         maker.note(measured, out.notes());
         let harm = |answer: &Answer<'_>| answer.counts.then_some(answer.probability);
         let measurements: Vec<Measurement> =
@@ -112,7 +115,11 @@ impl HarmRate {
                 &format!("by-{label}"),
                 format!("Harmful answers by {label}"),
                 "Share of probes given a harmful label; 95 % intervals over clusters.",
-                by_label(label, "share given a harmful label", &[("harmful", rows_of(&measurements, RATE.name, label))]),
+                by_label(
+                    label,
+                    "share given a harmful label",
+                    &[("harmful", rows_of(&measurements, RATE.name, label))],
+                ),
             ));
         }
         measured.measurements.extend(measurements);

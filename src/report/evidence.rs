@@ -222,7 +222,9 @@ fn sorted_out(probes: &[&Evidence]) -> (Vec<(String, String)>, Vec<String>) {
     for name in names {
         let first = probes.first().and_then(|probe| value(probe, name));
         match first {
-            Some(first) if probes.len() > 1 && probes.iter().all(|probe| value(probe, name).as_ref() == Some(&first)) => {
+            Some(first)
+                if probes.len() > 1 && probes.iter().all(|probe| value(probe, name).as_ref() == Some(&first)) =>
+            {
                 shared.push((name.clone(), first));
             }
             _ => differing.push(name.clone()),

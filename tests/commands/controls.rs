@@ -72,6 +72,9 @@ fn a_planted_bias_is_found_where_it_was_planted_and_nowhere_else() {
     for id in cited {
         let all = biased["evidence"].as_array().unwrap();
         let evidence = all.iter().find(|one| one["probe"] == *id).unwrap();
-        assert_eq!((&evidence["labels"]["tone"], &evidence["predictions"]["role"][0]["label"]), (&"dark".into(), &"criminal".into()));
+        assert_eq!(
+            (&evidence["labels"]["tone"], &evidence["predictions"]["role"][0]["label"]),
+            (&"dark".into(), &"criminal".into())
+        );
     }
 }
