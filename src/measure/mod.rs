@@ -114,7 +114,7 @@ pub struct Needs {
     pub truth: Vec<String>,
     /// Sets whose probes carry a target: their `target` must be in the label set of every readout.
     pub targets: Vec<String>,
-    /// Labels that some readout must be able to answer: path and label.
+    /// Labels that some readout must be able to answer, and each readout all of them or none: path and label.
     pub answers: Vec<(Vec<String>, String)>,
     /// Probes that must exist: path, set, and the labels with the values at least one probe of the set has together.
     pub selections: Vec<(Vec<String>, String, BTreeMap<String, String>)>,

@@ -310,16 +310,37 @@ impl Check<'_> {
         }
     }
 
-    /// A label that no readout knows is never answered, so a low share of it would say nothing of the model.
+    /// A label that a readout does not know is never answered, so a low share of it would say nothing of the model. A readout
+    /// that knows none of them is not measured; one that knows some would miss the others in silence.
     fn answerable(&mut self, index: usize, kind: &str, needs: &Needs) {
         let suite = self.suite;
-        let known: BTreeSet<&str> =
-            suite.readouts.iter().flat_map(|readout| readout.read.labels()).map(String::as_str).collect();
-        for (path, label) in needs.answers.iter().filter(|(_, label)| !known.contains(label.as_str())) {
-            let below: Vec<String> =
-                ["compute", kind].into_iter().map(str::to_owned).chain(path.iter().cloned()).collect();
-            let message = format!("no readout can ever answer {}; add it to the labels of one", quote(label));
-            self.add("measures", index, &below, message, nearest(label, known.iter().copied()));
+        let below = |path: &[String]| -> Vec<String> {
+            ["compute", kind].into_iter().map(str::to_owned).chain(path.iter().cloned()).collect()
+        };
+        let mut known_at_all = BTreeSet::new();
+        for readout in &suite.readouts {
+            let known: BTreeSet<&str> = readout.read.labels().iter().map(String::as_str).collect();
+            if !needs.answers.iter().any(|(_, label)| known.contains(label.as_str())) {
+                continue;
+            }
+            for (path, label) in &needs.answers {
+                if known.contains(label.as_str()) {
+                    known_at_all.insert(label.as_str());
+                } else {
+                    let message = format!(
+                        "the readout {} knows others of these labels and can never answer {}; add it to its labels",
+                        quote(&readout.id),
+                        quote(label)
+                    );
+                    self.add("measures", index, &below(path), message, nearest(label, known.iter().copied()));
+                }
+            }
+        }
+        if known_at_all.is_empty() {
+            for (path, label) in &needs.answers {
+                let message = format!("no readout can ever answer {}; add it to the labels of one", quote(label));
+                self.add("measures", index, &below(path), message, None);
+            }
         }
     }
 
